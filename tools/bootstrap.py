@@ -50,9 +50,9 @@ def choose(found: Iterable[Interpreter]) -> Interpreter:
     return max(usable, key=lambda one: one.version)
 
 
-def candidates(env: Mapping[str, str]) -> list[str]:
+def candidates(env: Mapping[str, str], versions: Iterable[tuple[int, int]] = KNOWN) -> list[str]:
     """Return the programs worth asking, best first: those on the PATH, then those pyenv has put aside."""
-    names = [f"python{major}.{minor}" for major, minor in KNOWN] + ["python3"]
+    names = [f"python{major}.{minor}" for major, minor in versions] + ["python3"]
     on_path = [
         str(Path(folder) / name)
         for name in names

@@ -131,6 +131,21 @@ def ensure(env: Mapping[str, str]) -> str:
     return engine
 
 
+def environment(engine: str) -> dict[str, str]:
+    """Return the variables by which Ansible, Molecule and the tests find the engine.
+
+    :raises Problem: for a podman whose API socket is not there; community.docker speaks to that.
+    """
+    if engine == "docker":
+        return {"TWINGUARD_ENGINE": engine}
+    socket = run([engine, "info", "--format", "{{.Host.RemoteSocket.Path}}"], "ask podman for its socket", quiet=True)
+    path = socket.strip().partition("unix://")[2] or socket.strip()
+    if not Path(path).exists():
+        flag = "" if os.geteuid() == 0 else "--user "
+        raise Problem(f"podman's API socket {path} is missing: start it by `systemctl {flag}start podman.socket`.")
+    return {"TWINGUARD_ENGINE": engine, "DOCKER_HOST": f"unix://{path}"}
+
+
 def our_pid() -> int | None:
     """Return the process id of the daemon this checkout started; None when there is none any more.
 

@@ -1,0 +1,67 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# The way in. Every target does its own set-up; what is already there is not made again.
+
+.POSIX:
+.SUFFIXES:
+PYTHON3 = python3
+SCENARIO =
+CHECK = $(PYTHON3) tools/check.py
+
+# Bytecode is kept: without it every start of Ansible compiles itself anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup demo demo-down test lint types unit sanity units galaxy faults molecule bench images lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Make the virtual environment from the lock
+	@$(PYTHON3) tools/bootstrap.py
+
+demo: setup ## Start the demo fleet, harden it, and show what was proven
+	@$(PYTHON3) tools/demo.py up
+
+demo-down: ## Remove everything that `make demo` started
+	@$(PYTHON3) tools/demo.py down
+
+test: setup ## Run every check below, in this order, up to the first failure
+	@$(CHECK)
+
+lint: setup ## Ruff, yamllint, ansible-lint, changelog and documentation
+	@$(CHECK) lint
+
+types: setup ## mypy
+	@$(CHECK) types
+
+unit: setup ## Unit and contract tests
+	@$(CHECK) unit
+
+sanity: setup ## ansible-test sanity
+	@$(CHECK) sanity
+
+units: setup ## ansible-test units, on the lowest and the own Python
+	@$(CHECK) units
+
+galaxy: setup ## Build the collection twice, install it, run Galaxy's importer
+	@$(CHECK) galaxy
+
+faults: setup ## A fault at every system call that changes something
+	@$(CHECK) faults
+
+molecule: setup ## Roles on real hosts: all scenarios, or SCENARIO=name
+	@$(CHECK) molecule $(SCENARIO)
+
+bench: setup ## A steady run of the role beside a one-task play
+	@$(PYTHON3) tools/bench.py
+
+images: ## Build the base images anew, with today's packages
+	@$(PYTHON3) tools/image.py --rebuild
+
+lock: ## Resolve the dependencies anew, to the newest versions
+	@$(PYTHON3) tools/bootstrap.py lock --upgrade
+
+clean: ## Stop the engine if it is ours; remove all that was built here
+	@$(PYTHON3) tools/engine.py stop
+	rm -rf .build .venv .ansible .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,250 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run the checks, in order, up to the first that fails, and count what was really tested.
+
+    check.py                     all of them
+    check.py lint unit           these groups
+    check.py molecule [name]     the Molecule scenarios, or one of them
+
+The output of each check goes to .build/results/<check>.log and is shown when the check fails; the counts go to
+.build/results/<check>.json and their sum to .build/results/total.txt, which is also the last line printed.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Callable, Mapping, NamedTuple, Sequence
+
+import engine as engines
+import galaxy
+import image as images
+import sanity
+from results import Counts, from_code, from_junit, from_sanity, total
+from workshop import BUILD, ROOT, VENV, Problem, main, say, tool_env
+
+RESULTS = BUILD / "results"
+TAIL_LINES = 60
+HEARTBEAT_SECONDS = 20.0
+GROUPS = ("lint", "types", "unit", "sanity", "units", "galaxy", "faults", "molecule")
+
+
+class Step(NamedTuple):
+    """One check: the group it is asked for by, its name, and what runs it and counts."""
+
+    group: str
+    name: str
+    act: Callable[[], Counts]
+
+
+def log_of(name: str) -> Path:
+    """Return where a check's output goes."""
+    return RESULTS / f"{name}.log"
+
+
+def logged(name: str, argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path = ROOT) -> int:
+    """Run a program, appending its output to the check's log; say now and then that it is still at work."""
+    with log_of(name).open("ab") as log:
+        log.write(f"$ {' '.join(map(str, argv))}\n".encode())
+        log.flush()
+        try:
+            process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=env, cwd=cwd)
+        except OSError as error:
+            raise Problem(f"Could not run {argv[0]}: {error.strerror}; run `make setup`.") from error
+        began = time.monotonic()
+        while True:
+            try:
+                return process.wait(HEARTBEAT_SECONDS)
+            except subprocess.TimeoutExpired:
+                lines = log_of(name).read_text("utf-8", "replace").split("\n")
+                last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+                say(f"    {time.monotonic() - began:4.0f} s  {last[:110]}")
+
+
+def tool(name: str, *words: str | Path) -> Counts:
+    """Run a tool of the virtual environment that says yes or no."""
+    return from_code(name, logged(name, [VENV / "bin" / str(words[0]), *words[1:]], env=tool_env()))
+
+
+def pytest(name: str, *words: str, env: Mapping[str, str] | None = None) -> Counts:
+    """Run pytest and count from its report."""
+    report = RESULTS / f"{name}.xml"
+    argv = [VENV / "bin" / "pytest", "--junitxml", report, *words]
+    code = logged(name, argv, env=env or tool_env())
+    return from_junit(name, report.read_text(encoding="utf-8") if report.exists() else None, code)
+
+
+def ansible_lint() -> Counts:
+    """Run ansible-lint with the profile and settings of .ansible-lint."""
+    return tool("ansible-lint", "ansible-lint", "--offline", "--strict")
+
+
+def docs() -> Counts:
+    """Check what users will read of modules, plugins and roles."""
+    return tool("docs", "antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=self", ".")
+
+
+def ansible_test(name: str, *words: str) -> tuple[int, str]:
+    """Run ansible-test in a real tree; return its exit code and all it printed."""
+    tree, env = sanity.copy_tree(), sanity.environment()
+    code = logged(name, [VENV / "bin" / "ansible-test", *words], env=env, cwd=tree)
+    return code, log_of(name).read_text("utf-8", "replace")
+
+
+def sanity_own() -> Counts:
+    """Run every sanity test on the Python of the virtual environment."""
+    own = "{}.{}".format(*sanity.controller_python())
+    code, log = ansible_test("sanity", "sanity", "--venv", "--color", "no", "--python", own)
+    return from_sanity(log, code)
+
+
+def sanity_targets() -> Counts:
+    """Compile and import every module on each Python of this machine that a managed host may have."""
+    counts = Counts()
+    supported, here = sanity.supported_pythons(), sanity.link_pythons()
+    for version in supported:
+        words = "{}.{}".format(*version)
+        if version not in here:
+            counts = counts.plus(Counts(skipped=1, notes=(f"skipped: Python {words} is not on this machine",)))
+            continue
+        name = f"sanity-{words}"
+        tests = ["--test", "compile", "--test", "import"]
+        code, log = ansible_test(name, "sanity", "--venv", "--color", "no", "--python", words, *tests)
+        counts = counts.plus(from_sanity(log, code, least=2))
+    return counts
+
+
+def units() -> Counts:
+    """Run ansible-test's unit tests on the lowest Python a managed host may have, and on our own."""
+    counts = Counts()
+    here, supported = sanity.link_pythons(), sanity.supported_pythons()
+    lowest = min(version for version in here if version in supported)
+    for version in sorted({lowest, sanity.controller_python()}):
+        words = "{}.{}".format(*version)
+        name = f"units-{words}"
+        code, _log = ansible_test(name, "units", "--venv", "--color", "no", "--python", words)
+        reports = sorted((sanity.TREE / "tests" / "output" / "junit").glob("*.xml"))
+        if not reports:
+            counts = counts.plus(from_junit(name, None, code))
+        for report in reports:
+            counts = counts.plus(from_junit(name, report.read_text(encoding="utf-8"), code))
+    return counts
+
+
+def galaxy_checks() -> Counts:
+    """Build, install and import the collection as a Galaxy server and its users would."""
+    return galaxy.check(lambda argv, env, cwd: logged("galaxy", argv, env=env, cwd=cwd))
+
+
+def with_hosts() -> dict[str, str]:
+    """Have engine and images ready; return the environment that tells the tests which they are."""
+    engine = engines.ensure(engines.os.environ)
+    images.ensure(engine, engines.os.environ)
+    return {**tool_env(), **engines.environment(engine)}
+
+
+def faults() -> Counts:
+    """Break every system call that changes something, once."""
+    return pytest("faults", "tests/faults", env=with_hosts())
+
+
+def scenarios() -> list[str]:
+    """Return the Molecule scenarios; "default" only makes and removes the hosts of the others."""
+    return sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml") if path.parent.name != "default")
+
+
+def scenario(name: str) -> Counts:
+    """Run one scenario on new hosts: it is one test itself, and each test of its verifier is one more."""
+    step = f"molecule-{name}"
+    report = RESULTS / f"{step}.xml"
+    env = {**with_hosts(), "PYTEST_ADDOPTS": f"--junitxml={report}", "NO_COLOR": "1"}
+    code = logged(step, [VENV / "bin" / "molecule", "test", "--scenario-name", name], env=env)
+    verified = from_junit(step, report.read_text(encoding="utf-8") if report.exists() else None, 0)
+    return from_code(step, code).plus(verified)
+
+
+def no_scenario() -> Counts:
+    """Say that nothing was found, which is never a success."""
+    return Counts(failed=1, notes=("no Molecule scenario was found under molecule/",))
+
+
+def steps(only: str | None = None) -> list[Step]:
+    """Return every check in its order; ``only`` narrows the Molecule scenarios to one."""
+    names = scenarios()
+    if only is not None and only not in names:
+        raise Problem(f"SCENARIO={only} is not there; there are: {', '.join(names) or 'none'}.")
+    chosen = [only] if only else names
+    hosts = [Step("molecule", f"molecule-{name}", lambda name=name: scenario(name)) for name in chosen]
+    return [
+        Step("lint", "ruff", lambda: tool("ruff", "ruff", "check", ".")),
+        Step("lint", "format", lambda: tool("format", "ruff", "format", "--check", ".")),
+        Step("lint", "yamllint", lambda: tool("yamllint", "yamllint", "--strict", ".")),
+        Step("lint", "ansible-lint", ansible_lint),
+        Step("lint", "changelog", lambda: tool("changelog", "antsibull-changelog", "lint")),
+        Step("lint", "docs", docs),
+        Step("types", "mypy", lambda: tool("mypy", "mypy")),
+        Step("unit", "unit", lambda: pytest("unit", "tests/unit")),
+        Step("sanity", "sanity", sanity_own),
+        Step("sanity", "sanity-targets", sanity_targets),
+        Step("units", "units", units),
+        Step("galaxy", "galaxy", galaxy_checks),
+        Step("faults", "faults", faults),
+        *(hosts or [Step("molecule", "molecule", no_scenario)]),
+    ]
+
+
+def show_failure(name: str) -> None:
+    """Print the end of every log that a failed check left."""
+    for log in sorted(RESULTS.glob(f"{name}*.log")):
+        lines = log.read_text("utf-8", "replace").rstrip("\n").split("\n")
+        say(f"--- the last {min(TAIL_LINES, len(lines))} lines of {log.relative_to(ROOT)}")
+        say("\n".join(lines[-TAIL_LINES:]))
+
+
+def carry_out(plan: Sequence[Step]) -> Counts:
+    """Run the steps up to the first that fails; return all counts together."""
+    done: list[Counts] = []
+    for number, step in enumerate(plan, start=1):
+        say(f"[{number}/{len(plan)}] {step.name} ...")
+        for old in [*RESULTS.glob(f"{step.name}.*"), *RESULTS.glob(f"{step.name}-*")]:
+            old.unlink()
+        began = time.monotonic()
+        try:
+            counts = step.act()
+        except Problem as problem:
+            counts = Counts(failed=1, notes=(str(problem),))
+        done.append(counts)
+        seconds = round(time.monotonic() - began, 1)
+        (RESULTS / f"{step.name}.json").write_text(json.dumps({**counts._asdict(), "seconds": seconds}), "utf-8")
+        if counts.failed:
+            show_failure(step.name)
+        for note in counts.notes:
+            say(f"    {note}")
+        say(f"    {counts.line()} ({seconds} s)")
+        if counts.failed:
+            rest = ", ".join(later.name for later in plan[number:])
+            say(f"{step.name} failed; its whole output is in {RESULTS.relative_to(ROOT)}/. Not run: {rest or 'nothing'}.")
+            break
+    return total(done)
+
+
+def _body(arguments: list[str]) -> int:
+    only = arguments[1] if len(arguments) == 2 and arguments[0] == "molecule" else None
+    groups = arguments[:1] if only else arguments or list(GROUPS)
+    unknown = [group for group in groups if group not in GROUPS]
+    if unknown:
+        raise Problem(f"There is no check called {unknown[0]}; there are: {', '.join(GROUPS)}.")
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    total_file = RESULTS / "total.txt"
+    # An old total must not survive a run that is cut short.
+    total_file.unlink(missing_ok=True)
+    counts = carry_out([step for step in steps(only) if step.group in groups])
+    total_file.write_text(f"{counts.line()}\n", encoding="utf-8")
+    say(counts.line())
+    return 1 if counts.failed else 0
+
+
+if __name__ == "__main__":
+    main(_body)
