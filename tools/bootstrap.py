@@ -59,7 +59,9 @@ def candidates(env: Mapping[str, str], versions: Iterable[tuple[int, int]] = KNO
         for folder in env.get("PATH", os.defpath).split(os.pathsep)
         if os.access(Path(folder) / name, os.X_OK)
     ]
-    pyenv = Path(env.get("PYENV_ROOT", Path(env.get("HOME", "/nonexistent")) / ".pyenv")) / "versions"
+    pyenv = (
+        Path(env.get("PYENV_ROOT", Path(env.get("HOME", "/nonexistent")) / ".pyenv")) / "versions"
+    )
     aside = [str(path) for name in names[:-1] for path in sorted(pyenv.glob(f"*/bin/{name}"))]
     return list(dict.fromkeys(on_path + aside))
 
@@ -67,7 +69,9 @@ def candidates(env: Mapping[str, str], versions: Iterable[tuple[int, int]] = KNO
 def ask(program: str) -> Interpreter | None:
     """Return what a program says it is; None when it does not run (a pyenv shim may end with code 127)."""
     try:
-        done = subprocess.run([program, "-c", PROBE], capture_output=True, text=True, check=False, timeout=30)
+        done = subprocess.run(
+            [program, "-c", PROBE], capture_output=True, text=True, check=False, timeout=30
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     match = re.fullmatch(r"(\d+) (\d+) (.+)", done.stdout.strip())
@@ -85,7 +89,9 @@ def interpreter(env: Mapping[str, str]) -> Interpreter:
     if found is None:
         raise Problem(f"TWINGUARD_PYTHON={named} does not run; name a Python 3.11 or newer.")
     if found.version < LOWEST:
-        raise Problem(f"TWINGUARD_PYTHON={named} is Python {found.version[0]}.{found.version[1]}; 3.11 is the lowest.")
+        raise Problem(
+            f"TWINGUARD_PYTHON={named} is Python {found.version[0]}.{found.version[1]}; 3.11 is the lowest."
+        )
     return found
 
 
@@ -115,9 +121,16 @@ def network_env(env: Mapping[str, str]) -> dict[str, str]:
 
 def _make_venv_for_uv(python: str, place: Path) -> None:
     """Make the small environment uv lives in; Debian ships ensurepip apart from python3."""
-    if subprocess.run([python, "-c", "import ensurepip, venv"], capture_output=True, check=False).returncode != 0:
+    if (
+        subprocess.run(
+            [python, "-c", "import ensurepip, venv"], capture_output=True, check=False
+        ).returncode
+        != 0
+    ):
         if os.geteuid() != 0 or shutil.which("apt-get") is None:
-            raise Problem(f"{python} has no `venv`: install it (Debian: `apt-get install python3-venv`).")
+            raise Problem(
+                f"{python} has no `venv`: install it (Debian: `apt-get install python3-venv`)."
+            )
         say("Installing python3-venv ...")
         quiet_apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         run(["apt-get", "update", "-qq"], "refresh the package lists", env=quiet_apt, quiet=True)
@@ -140,22 +153,48 @@ def uv(python: str) -> Path:
     requirement = place / "uv.txt"
     requirement.write_text(wanted, encoding="utf-8")
     install = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
-    run([place / "bin" / "python", "-m", "pip", *install, "-r", requirement], "install uv from PyPI", quiet=True)
+    run(
+        [place / "bin" / "python", "-m", "pip", *install, "-r", requirement],
+        "install uv from PyPI",
+        quiet=True,
+    )
     requirement.replace(stamp)
     return program
 
 
-def resolve(program: Path, output: Path, core: str | None = None, extra: Sequence[str] = ()) -> None:
+def resolve(
+    program: Path, output: Path, core: str | None = None, extra: Sequence[str] = ()
+) -> None:
     """Write every exact version and digest to ``output``; what stands there already is kept where it still fits."""
-    argv: list[str | Path] = [program, "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"]
-    argv += ["--generate-hashes", "--no-emit-index-url", "--custom-compile-command", "make lock", "--group", "dev"]
+    argv: list[str | Path] = [
+        program,
+        "pip",
+        "compile",
+        "--quiet",
+        "--universal",
+        "--python-version",
+        "3.11",
+    ]
+    argv += [
+        "--generate-hashes",
+        "--no-emit-index-url",
+        "--custom-compile-command",
+        "make lock",
+        "--group",
+        "dev",
+    ]
     if core is not None:
         constraint = BUILD / f"ansible-core-{core}.txt"
         constraint.write_text(f"ansible-core=={core}.*\n", encoding="utf-8")
         at_least = "3.11" if core in ("2.18", "2.19") else "3.12"
         argv[argv.index("3.11")] = at_least
         argv += ["--constraint", constraint]
-    run([*argv, *extra, "-o", output], "resolve the dependencies", env=network_env(os.environ), quiet=True)
+    run(
+        [*argv, *extra, "-o", output],
+        "resolve the dependencies",
+        env=network_env(os.environ),
+        quiet=True,
+    )
 
 
 def requirements(program: Path, core: str | None) -> Path:
@@ -189,19 +228,39 @@ def setup(env: Mapping[str, str]) -> None:
     # The stamp holds all that decides what is installed, so its equality proves that nothing is to be done.
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()
     state = "\n".join([digest, env.get("TWINGUARD_PYTHON", "newest"), core or "locked", ""])
-    if (VENV / "bin" / "python").exists() and STAMP.exists() and STAMP.read_text(encoding="utf-8") == state:
+    if (
+        (VENV / "bin" / "python").exists()
+        and STAMP.exists()
+        and STAMP.read_text(encoding="utf-8") == state
+    ):
         return
     found = interpreter(env)
     program = uv(sys.executable)
     source = requirements(program, core)
-    say(f"Making the virtual environment on Python {found.version[0]}.{found.version[1]} ({found.path}) ...")
+    say(
+        f"Making the virtual environment on Python {found.version[0]}.{found.version[1]} ({found.path}) ..."
+    )
     quiet = ["--quiet", "--no-progress"]
     network = network_env(env)
-    run([program, "venv", *quiet, "--clear", "--python", found.path, VENV], "make .venv", env=network)
-    sync = ["pip", "sync", *quiet, "--require-hashes", "--python", VENV / "bin" / "python", source]
+    run(
+        [program, "venv", *quiet, "--clear", "--python", found.path, VENV],
+        "make .venv",
+        env=network,
+    )
+    sync: list[str | Path] = [
+        "pip",
+        "sync",
+        *quiet,
+        "--require-hashes",
+        "--python",
+        VENV / "bin" / "python",
+        source,
+    ]
     run([program, *sync], "install the locked packages", env=network)
     STAMP.write_text(state, encoding="utf-8")
-    core_line = run([VENV / "bin" / "ansible", "--version"], "start Ansible", env=network, quiet=True).splitlines()[0]
+    core_line = run(
+        [VENV / "bin" / "ansible", "--version"], "start Ansible", env=network, quiet=True
+    ).splitlines()[0]
     say(f"Ready: {core_line}.")
 
 

@@ -13,8 +13,10 @@ The output of each check goes to .build/results/<check>.log and is shown when th
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 from typing import Callable, Mapping, NamedTuple, Sequence
 
@@ -44,15 +46,21 @@ def log_of(name: str) -> Path:
     return RESULTS / f"{name}.log"
 
 
-def logged(name: str, argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path = ROOT) -> int:
+def logged(
+    name: str, argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path = ROOT
+) -> int:
     """Run a program, appending its output to the check's log; say now and then that it is still at work."""
     with log_of(name).open("ab") as log:
         log.write(f"$ {' '.join(map(str, argv))}\n".encode())
         log.flush()
         try:
-            process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=env, cwd=cwd)
+            process = subprocess.Popen(
+                argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=env, cwd=cwd
+            )
         except OSError as error:
-            raise Problem(f"Could not run {argv[0]}: {error.strerror}; run `make setup`.") from error
+            raise Problem(
+                f"Could not run {argv[0]}: {error.strerror}; run `make setup`."
+            ) from error
         began = time.monotonic()
         while True:
             try:
@@ -63,15 +71,15 @@ def logged(name: str, argv: Sequence[str | Path], *, env: Mapping[str, str], cwd
                 say(f"    {time.monotonic() - began:4.0f} s  {last[:110]}")
 
 
-def tool(name: str, *words: str | Path) -> Counts:
+def tool(name: str, program: str, *words: str) -> Counts:
     """Run a tool of the virtual environment that says yes or no."""
-    return from_code(name, logged(name, [VENV / "bin" / str(words[0]), *words[1:]], env=tool_env()))
+    return from_code(name, logged(name, [str(VENV / "bin" / program), *words], env=tool_env()))
 
 
 def pytest(name: str, *words: str, env: Mapping[str, str] | None = None) -> Counts:
     """Run pytest and count from its report."""
     report = RESULTS / f"{name}.xml"
-    argv = [VENV / "bin" / "pytest", "--junitxml", report, *words]
+    argv: list[str | Path] = [VENV / "bin" / "pytest", "--junitxml", report, *words]
     code = logged(name, argv, env=env or tool_env())
     return from_junit(name, report.read_text(encoding="utf-8") if report.exists() else None, code)
 
@@ -83,7 +91,14 @@ def ansible_lint() -> Counts:
 
 def docs() -> Counts:
     """Check what users will read of modules, plugins and roles."""
-    return tool("docs", "antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=self", ".")
+    return tool(
+        "docs",
+        "antsibull-docs",
+        "lint-collection-docs",
+        "--plugin-docs",
+        "--validate-collection-refs=self",
+        ".",
+    )
 
 
 def ansible_test(name: str, *words: str) -> tuple[int, str]:
@@ -107,11 +122,15 @@ def sanity_targets() -> Counts:
     for version in supported:
         words = "{}.{}".format(*version)
         if version not in here:
-            counts = counts.plus(Counts(skipped=1, notes=(f"skipped: Python {words} is not on this machine",)))
+            counts = counts.plus(
+                Counts(skipped=1, notes=(f"skipped: Python {words} is not on this machine",))
+            )
             continue
         name = f"sanity-{words}"
         tests = ["--test", "compile", "--test", "import"]
-        code, log = ansible_test(name, "sanity", "--venv", "--color", "no", "--python", words, *tests)
+        code, log = ansible_test(
+            name, "sanity", "--venv", "--color", "no", "--python", words, *tests
+        )
         counts = counts.plus(from_sanity(log, code, least=2))
     return counts
 
@@ -140,8 +159,8 @@ def galaxy_checks() -> Counts:
 
 def with_hosts() -> dict[str, str]:
     """Have engine and images ready; return the environment that tells the tests which they are."""
-    engine = engines.ensure(engines.os.environ)
-    images.ensure(engine, engines.os.environ)
+    engine = engines.ensure(os.environ)
+    images.ensure(engine, os.environ)
     return {**tool_env(), **engines.environment(engine)}
 
 
@@ -152,7 +171,11 @@ def faults() -> Counts:
 
 def scenarios() -> list[str]:
     """Return the Molecule scenarios; "default" only makes and removes the hosts of the others."""
-    return sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml") if path.parent.name != "default")
+    return sorted(
+        path.parent.name
+        for path in ROOT.glob("molecule/*/molecule.yml")
+        if path.parent.name != "default"
+    )
 
 
 def scenario(name: str) -> Counts:
@@ -176,7 +199,7 @@ def steps(only: str | None = None) -> list[Step]:
     if only is not None and only not in names:
         raise Problem(f"SCENARIO={only} is not there; there are: {', '.join(names) or 'none'}.")
     chosen = [only] if only else names
-    hosts = [Step("molecule", f"molecule-{name}", lambda name=name: scenario(name)) for name in chosen]
+    hosts = [Step("molecule", f"molecule-{name}", partial(scenario, name)) for name in chosen]
     return [
         Step("lint", "ruff", lambda: tool("ruff", "ruff", "check", ".")),
         Step("lint", "format", lambda: tool("format", "ruff", "format", "--check", ".")),
@@ -217,7 +240,9 @@ def carry_out(plan: Sequence[Step]) -> Counts:
             counts = Counts(failed=1, notes=(str(problem),))
         done.append(counts)
         seconds = round(time.monotonic() - began, 1)
-        (RESULTS / f"{step.name}.json").write_text(json.dumps({**counts._asdict(), "seconds": seconds}), "utf-8")
+        (RESULTS / f"{step.name}.json").write_text(
+            json.dumps({**counts._asdict(), "seconds": seconds}), "utf-8"
+        )
         if counts.failed:
             show_failure(step.name)
         for note in counts.notes:
@@ -225,7 +250,9 @@ def carry_out(plan: Sequence[Step]) -> Counts:
         say(f"    {counts.line()} ({seconds} s)")
         if counts.failed:
             rest = ", ".join(later.name for later in plan[number:])
-            say(f"{step.name} failed; its whole output is in {RESULTS.relative_to(ROOT)}/. Not run: {rest or 'nothing'}.")
+            say(
+                f"{step.name} failed; see {RESULTS.relative_to(ROOT)}/. Not run: {rest or 'nothing'}."
+            )
             break
     return total(done)
 

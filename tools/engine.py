@@ -15,7 +15,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
-from typing import Callable, Mapping, NamedTuple
+from typing import Mapping, NamedTuple
 
 from workshop import BUILD, Problem, main, run, say, wait_for
 
@@ -52,8 +52,12 @@ def decide(host: Host, wanted: str | None) -> tuple[str, str]:
     name = wanted or "docker or podman"
     if wanted in host.installed or (wanted is None and host.installed):
         there = wanted or host.installed[0]
-        raise Problem(f"{there} is installed but does not answer (`{there} info` fails): start it, then run this again.")
-    raise Problem(f"No container engine was found: install {name} so that `{wanted or 'docker'} info` works for you.")
+        raise Problem(
+            f"{there} is installed but `{there} info` fails: start it, then run this again."
+        )
+    raise Problem(
+        f"No container engine was found: install {name} so that `{wanted or 'docker'} info` works for you."
+    )
 
 
 def answers(engine: str) -> bool:
@@ -63,7 +67,10 @@ def answers(engine: str) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     # The docker client ends with 0 even when the daemon is away.
-    return done.returncode == 0 and b"Cannot connect to the Docker daemon" not in done.stdout + done.stderr
+    return (
+        done.returncode == 0
+        and b"Cannot connect to the Docker daemon" not in done.stdout + done.stderr
+    )
 
 
 def is_debian_like(os_release: str) -> bool:
@@ -80,7 +87,11 @@ def look(wanted: str | None) -> Host:
     # The first that answers is enough: asking podman may set up storage nobody wants.
     answering = next(((engine,) for engine in installed if answers(engine)), ())
     release = Path("/etc/os-release")
-    apt = shutil.which("apt-get") is not None and release.exists() and is_debian_like(release.read_text("utf-8"))
+    apt = (
+        shutil.which("apt-get") is not None
+        and release.exists()
+        and is_debian_like(release.read_text("utf-8"))
+    )
     return Host(installed, answering, os.geteuid() == 0, apt, shutil.which("dockerd") is not None)
 
 
@@ -109,14 +120,25 @@ def start() -> None:
         BUILD.mkdir(exist_ok=True)
         with LOG.open("wb") as log:
             # A session of its own: neither Ctrl-C nor the end of this command may take the daemon along.
-            ours = subprocess.Popen(["dockerd"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+            ours = subprocess.Popen(
+                ["dockerd"],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         PIDFILE.write_text(f"{ours.pid}\n", encoding="ascii")
-    gone: Callable[[], bool] = lambda: ours is not None and ours.poll() is not None
+
+    def gone() -> bool:
+        return ours is not None and ours.poll() is not None
+
     wait_for(lambda: gone() or answers("docker"), START_SECONDS)
     if gone() or not answers("docker"):
         end = "\n".join(LOG.read_text("utf-8", "replace").splitlines()[-5:]) if LOG.exists() else ""
         stop()
-        raise Problem(f"dockerd was started but did not answer within {START_SECONDS:.0f} s.\n{end}".rstrip())
+        raise Problem(
+            f"dockerd was started but did not answer within {START_SECONDS:.0f} s.\n{end}".rstrip()
+        )
 
 
 def ensure(env: Mapping[str, str]) -> str:
@@ -138,11 +160,17 @@ def environment(engine: str) -> dict[str, str]:
     """
     if engine == "docker":
         return {"TWINGUARD_ENGINE": engine}
-    socket = run([engine, "info", "--format", "{{.Host.RemoteSocket.Path}}"], "ask podman for its socket", quiet=True)
+    socket = run(
+        [engine, "info", "--format", "{{.Host.RemoteSocket.Path}}"],
+        "ask podman for its socket",
+        quiet=True,
+    )
     path = socket.strip().partition("unix://")[2] or socket.strip()
     if not Path(path).exists():
         flag = "" if os.geteuid() == 0 else "--user "
-        raise Problem(f"podman's API socket {path} is missing: start it by `systemctl {flag}start podman.socket`.")
+        raise Problem(
+            f"podman's API socket {path} is missing: start it by `systemctl {flag}start podman.socket`."
+        )
     return {"TWINGUARD_ENGINE": engine, "DOCKER_HOST": f"unix://{path}"}
 
 
@@ -167,7 +195,9 @@ def stop() -> bool:
     if pid is not None:
         os.kill(pid, signal.SIGTERM)
         if not wait_for(lambda: our_pid() is None or _is_zombie(pid), 30.0):
-            raise Problem(f"dockerd (process {pid}) did not end within 30 s of SIGTERM; look at {LOG}.")
+            raise Problem(
+                f"dockerd (process {pid}) did not end within 30 s of SIGTERM; look at {LOG}."
+            )
     PIDFILE.unlink(missing_ok=True)
     return pid is not None
 
@@ -175,7 +205,10 @@ def stop() -> bool:
 def _is_zombie(pid: int) -> bool:
     """Tell whether a process has ended and only waits for its parent."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
+        return (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+            == "Z"
+        )
     except FileNotFoundError:
         return True
 

@@ -13,14 +13,27 @@ from typing import Callable, Iterable, Mapping, Sequence
 from results import Counts, from_code
 from workshop import BUILD, ROOT, VENV, tool_env
 
+GALAXY = VENV / "bin" / "ansible-galaxy"
 DIST = BUILD / "dist"
 # What users of the collection get. A new top-level entry must be named here or in galaxy.yml's build_ignore.
 WANTED = frozenset(
-    ("CHANGELOG.md", "CHANGELOG.rst", "CONTRIBUTING.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md")
-    + ("changelogs", "docs", "meta", "playbooks", "plugins", "roles")
+    [
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "FILES.json",
+        "LICENSE",
+        "MANIFEST.json",
+        "README.md",
+        "changelogs",
+        "docs",
+        "meta",
+        "playbooks",
+        "plugins",
+        "roles",
+    ]
 )
 
-Runner = Callable[[Sequence["str | Path"], Mapping[str, str], Path], int]
+Runner = Callable[[Sequence[str], Mapping[str, str], Path], int]
 
 
 def unwanted(names: Iterable[str]) -> list[str]:
@@ -34,7 +47,10 @@ def content(archive: Path) -> dict[str, tuple[int, str]]:
         result: dict[str, tuple[int, str]] = {}
         for member in tar.getmembers():
             file = tar.extractfile(member) if member.isfile() else None
-            result[member.name] = (member.mode, hashlib.sha256(file.read() if file else b"").hexdigest())
+            result[member.name] = (
+                member.mode,
+                hashlib.sha256(file.read() if file else b"").hexdigest(),
+            )
     return result
 
 
@@ -46,8 +62,11 @@ def difference(one: Mapping[str, object], two: Mapping[str, object]) -> list[str
 def _build(run: Runner, place: Path) -> Path | None:
     """Build into an empty folder; return the archive, None when there is none."""
     shutil.rmtree(place, ignore_errors=True)
-    command = [VENV / "bin" / "ansible-galaxy", "collection", "build", "--output-path", place, "--force"]
-    run(command, tool_env(), ROOT)
+    run(
+        [str(GALAXY), "collection", "build", "--output-path", str(place), "--force"],
+        tool_env(),
+        ROOT,
+    )
     return next(iter(place.glob("*.tar.gz")), None)
 
 
@@ -56,12 +75,12 @@ def _installs(run: Runner, archive: Path) -> Counts:
     place = BUILD / "installed"
     shutil.rmtree(place, ignore_errors=True)
     env = {**tool_env(), "ANSIBLE_COLLECTIONS_PATH": str(place)}
-    command = [VENV / "bin" / "ansible-galaxy", "collection", "install", archive, "-p", place, "--offline", "--force"]
-    code = run(command, env, BUILD)
+    command = [str(GALAXY), "collection", "install", str(archive), "--offline", "--force"]
+    code = run([*command, "--collections-path", str(place)], env, BUILD)
     modules = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
     if code == 0 and modules:
         names = [f"twinguard.hardening.{module}" for module in modules]
-        code = run([VENV / "bin" / "ansible-doc", "--type", "module", *names], env, BUILD)
+        code = run([str(VENV / "bin" / "ansible-doc"), "--type", "module", *names], env, BUILD)
     return from_code("installing the built collection", code)
 
 
@@ -74,15 +93,19 @@ def check(run: Runner) -> Counts:
     extra, differing = unwanted(inside), difference(inside, content(second))
     counts = Counts(passed=1)
     if extra:
-        note = f"the built collection holds {', '.join(extra)}: name them in galaxy.yml's build_ignore"
+        note = (
+            f"the built collection holds {', '.join(extra)}: name them in galaxy.yml's build_ignore"
+        )
         counts = counts.plus(Counts(failed=1, notes=(note,)))
     else:
         counts = counts.plus(Counts(passed=1))
     if differing:
-        counts = counts.plus(Counts(failed=1, notes=(f"two builds differ in {', '.join(differing)}",)))
+        counts = counts.plus(
+            Counts(failed=1, notes=(f"two builds differ in {', '.join(differing)}",))
+        )
     else:
         counts = counts.plus(Counts(passed=1))
     counts = counts.plus(_installs(run, first))
     # The importer leaves its result file in the working directory.
-    importer = [VENV / "bin" / "python", "-m", "galaxy_importer.main", first]
+    importer = [str(VENV / "bin" / "python"), "-m", "galaxy_importer.main", str(first)]
     return counts.plus(from_code("galaxy-importer", run(importer, tool_env(), BUILD)))

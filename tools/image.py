@@ -19,7 +19,6 @@ import shlex
 import shutil
 import subprocess
 import time
-from pathlib import Path
 from typing import Mapping, NamedTuple
 
 import engine as engines
@@ -40,7 +39,16 @@ SUITES = (Suite("12", "bookworm"), Suite("13", "trixie"))
 
 # systemd and what Ansible needs; then what the roles and tests call, so that a test run needs little network.
 PACKAGES = (
-    *("systemd-sysv", "dbus", "python3", "python3-apt", "sudo", "iproute2", "procps", "ca-certificates"),
+    *(
+        "systemd-sysv",
+        "dbus",
+        "python3",
+        "python3-apt",
+        "sudo",
+        "iproute2",
+        "procps",
+        "ca-certificates",
+    ),
     *("openssl", "curl", "strace", "logrotate"),
 )
 # Only downloaded: the role itself must install it, and it does so without waiting for the network.
@@ -90,7 +98,14 @@ def recipe(suite: Suite, registry_image: str | None) -> str:
 
 def recipe_of(engine: str, image: str) -> str:
     """Return the digest an existing image was built by; empty when there is none."""
-    argv = [engine, "image", "inspect", "--format", f'{{{{index .Config.Labels "{LABEL}"}}}}', image]
+    argv = [
+        engine,
+        "image",
+        "inspect",
+        "--format",
+        f'{{{{index .Config.Labels "{LABEL}"}}}}',
+        image,
+    ]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""
 
@@ -110,7 +125,14 @@ def have_mmdebstrap() -> bool:
     say("Installing mmdebstrap ...")
     quiet_apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     run(["apt-get", "update", "-qq"], "refresh the package lists", env=quiet_apt, quiet=True)
-    install = ["apt-get", "install", "-y", "--no-install-recommends", "mmdebstrap", "debian-archive-keyring"]
+    install = [
+        "apt-get",
+        "install",
+        "-y",
+        "--no-install-recommends",
+        "mmdebstrap",
+        "debian-archive-keyring",
+    ]
     run(install, "install mmdebstrap", env=quiet_apt, quiet=True)
     return True
 
@@ -120,10 +142,13 @@ def from_mirror(engine: str, suite: Suite, image: str, digest: str) -> None:
     log = BUILD / f"image-debian{suite.release}.log"
     take = [engine, "import", "--change", 'CMD ["/sbin/init"]', "--change", "ENV container=docker"]
     take += ["--change", f"LABEL {LABEL}={digest}", "-", image]
-    make = subprocess.Popen(bootstrap_command(suite), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=False)
+    make = subprocess.Popen(
+        bootstrap_command(suite), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=False
+    )
     with log.open("wb") as file:
         load = subprocess.Popen(take, stdin=make.stdout, stdout=file, stderr=file)
-        assert make.stdout is not None and make.stderr is not None
+        assert make.stdout is not None
+        assert make.stderr is not None
         # Only the reader keeps it open, so that mmdebstrap notices when the engine gives up.
         make.stdout.close()
         for line in make.stderr:

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import re
-import xml.etree.ElementTree as ElementTree
 from typing import Iterable, NamedTuple
+from xml.etree import ElementTree
 
 # ansible-test exits with 0 when it found no file to test; fewer tests than this means it did not really look.
 LEAST_SANITY_TESTS = 20
@@ -93,5 +93,8 @@ def from_sanity(log: str, code: int, least: int = LEAST_SANITY_TESTS) -> Counts:
     elif code != 0:
         failed, notes = 1, (*notes, f"ansible-test ended with code {code}")
     elif run < least:
-        failed, notes = 1, (*notes, f"ansible-test ran {run} sanity tests; at least {least} were expected")
+        failed, notes = (
+            1,
+            (*notes, f"ansible-test ran {run} sanity tests; at least {least} were expected"),
+        )
     return Counts(max(run - failed, 0), failed, len(skips), notes)

@@ -36,7 +36,11 @@ def copy_tree() -> Path:
     It resolves links, so the collection must be a real tree; and it asks git for the files, so the tree must be a
     repository of its own: below an ignored folder of ours it would else test nothing and call that a success.
     """
-    listed = run(["git", "ls-files", "-coz", "--exclude-standard"], "list the files of the checkout", quiet=True)
+    listed = run(
+        ["git", "ls-files", "-coz", "--exclude-standard"],
+        "list the files of the checkout",
+        quiet=True,
+    )
     shutil.rmtree(TREE, ignore_errors=True)
     for name in filter(None, listed.split("\0")):
         source, target = ROOT / name, TREE / name
@@ -54,7 +58,9 @@ def supported_pythons() -> tuple[tuple[int, int], ...]:
     """Return every Python on which the installed ansible-core can run modules, lowest first."""
     names = "*c.REMOTE_ONLY_PYTHON_VERSIONS, *c.CONTROLLER_PYTHON_VERSIONS"
     script = f"from ansible_test._util.target.common import constants as c; print({names})"
-    words = run([VENV / "bin" / "python", "-c", script], "ask ansible-test for its interpreters", quiet=True).split()
+    words = run(
+        [VENV / "bin" / "python", "-c", script], "ask ansible-test for its interpreters", quiet=True
+    ).split()
     return tuple(sorted((int(word.split(".")[0]), int(word.split(".")[1])) for word in words))
 
 

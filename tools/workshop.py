@@ -33,7 +33,11 @@ def say(text: str) -> None:
 
 def tool_env(base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the environment in which the tools of the virtual environment see this checkout and no other."""
-    env = {name: value for name, value in base.items() if name not in ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME")}
+    env = {
+        name: value
+        for name, value in base.items()
+        if name not in ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME")
+    }
     env["PATH"] = f"{VENV / 'bin'}{os.pathsep}{base.get('PATH', os.defpath)}"
     env["VIRTUAL_ENV"] = str(VENV)
     env["ANSIBLE_COLLECTIONS_PATH"] = str(COLLECTIONS)
@@ -63,12 +67,16 @@ def run(
     words = [str(word) for word in argv]
     pipe = subprocess.PIPE if quiet else None
     try:
-        done = subprocess.run(words, env=env, cwd=cwd, stdout=pipe, stderr=pipe, text=True, check=False)
+        done = subprocess.run(
+            words, env=env, cwd=cwd, stdout=pipe, stderr=pipe, text=True, check=False
+        )
     except OSError as error:
         raise Problem(f"Could not {doing}: {words[0]}: {error.strerror}.") from error
     if done.returncode != 0:
         tail = f"\n{(done.stdout + done.stderr).strip()}" if quiet else ""
-        raise Problem(f"Could not {doing}: `{shlex.join(words)}` ended with code {done.returncode}.{tail}")
+        raise Problem(
+            f"Could not {doing}: `{shlex.join(words)}` ended with code {done.returncode}.{tail}"
+        )
     return done.stdout if quiet else ""
 
 
