@@ -1,0 +1,121 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks the gateway's policy, hashes its keys and renders its files on the controller."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_data import (
+    FILES,
+    LOGROTATE,
+    SYNTAXES,
+    template_data,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_keys import refuse_bare_keys
+from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_proof import (
+    explain,
+    findings,
+    probes,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_spec import (
+    GATEWAY_SPEC,
+    REQUIRED_WHEN_PRESENT,
+    TIER_SPEC,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_gateway import Policy, parse_policy
+from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._render import Renderer
+
+_TEMPLATES = Path(__file__).resolve().parents[2] / "roles" / "model_gateway" / "templates"
+_PASSED_ON = ("name", "state", "marker_port", "conf_path", "service")
+
+
+class ActionModule(ActionBase):
+    """``nginx_gateway``: policy in, ``nginx_config`` on the target, controls out."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        self._supports_check_mode = True
+        result = super().run(tmp, task_vars)
+        try:
+            options = self._options()
+            arguments = {name: options[name] for name in _PASSED_ON}
+            policy = None
+            if options["state"] == "present":
+                policy = parse_policy(options)
+                arguments.update(_files(policy, Renderer(_TEMPLATES, options["templates"])), probes=probes(policy))
+            else:
+                arguments["companions"] = [{"path": _logrotate_path(options["name"]), "content": ""}]
+        except ControlError as error:
+            return dict(result, failed=True, changed=False, msg=str(error), controls=[])
+        answer = self._execute_module(
+            module_name="twinguard.hardening.nginx_config", module_args=arguments, task_vars=task_vars
+        )
+        # The arguments are whole files; what the user wrote is in his play.
+        answer.pop("invocation", None)
+        return dict(result, **(answer if policy is None else _told_by_policy(policy, answer)))
+
+    def _options(self) -> dict[str, t.Any]:
+        """The task's options with types and defaults; ControlError or AnsibleActionFail when they do not fit."""
+        refuse_bare_keys(self._task.args)
+        _checked, options = self.validate_argument_spec(GATEWAY_SPEC, required_if=REQUIRED_WHEN_PRESENT)
+        if not all(isinstance(tier, dict) for tier in options["tiers"].values()):
+            raise ControlError("tiers", options["tiers"], "holds a tier that is not a dictionary",
+                               "write each as name: {rate: 10r/s, burst: 20}")
+        options["tiers"] = {name: self._tier(name, tier) for name, tier in options["tiers"].items()}
+        return options
+
+    def _tier(self, name: str, tier: dict[str, t.Any]) -> dict[str, t.Any]:
+        from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+        checked = ArgumentSpecValidator(TIER_SPEC).validate(tier)
+        if checked.error_messages:
+            raise AnsibleActionFail("option 'tiers.%s': %s" % (name, "; ".join(checked.error_messages)))
+        return checked.validated_parameters
+
+
+def _files(policy: Policy, renderer: Renderer) -> dict[str, t.Any]:
+    """The files for every syntax that nginx has had; what reads alike in all is sent once."""
+    by_syntax = [(syntax, template_data(policy, syntax)) for syntax in SYNTAXES]
+    files: dict[bool, list[dict[str, t.Any]]] = {True: [], False: []}
+    for name, secret in FILES:
+        texts = [renderer.render(name, data) for _syntax, data in by_syntax]
+        if len(set(texts)) == 1:
+            files[secret].append({"name": name, "content": texts[0]})
+            continue
+        files[secret] += [
+            {"name": name, "content": text, "since": syntax.since, "before": syntax.before}
+            for (syntax, _data), text in zip(by_syntax, texts)
+        ]
+    return {
+        "secret_files": files[True],
+        "files": files[False],
+        "companions": [
+            {"path": _logrotate_path(policy.name), "content": renderer.render(LOGROTATE, by_syntax[0][1])}
+        ],
+        "directories": [str(Path(policy.log_path).parent)],
+    }
+
+
+def _logrotate_path(name: str) -> str:
+    return "/etc/logrotate.d/twinguard-%s" % name
+
+
+def _told_by_policy(policy: Policy, answer: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The target's answer in the words of the policy: the option to blame, a finding per control."""
+    if answer.get("failed"):
+        cause = explain(policy, answer.get("complaints") or [])
+        if cause:
+            answer["msg"] = "%s; the former configuration stays in force" % cause
+    for one in answer.get("controls") or []:
+        force = (one["status"], answer["msg"] if answer.get("failed") else one["reason"])
+        evidence = {key: answer[key] for key in ("generation", "nginx_version") if answer.get(key)}
+        answer["controls"] = findings(policy, force, evidence, answer.get("probes") or [])
+    return answer

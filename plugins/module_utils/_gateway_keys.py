@@ -1,0 +1,131 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""API keys of the model gateway: how strong they are and what of them reaches the gateway (pure).
+
+nginx's secure_link module compares MD5 digests, in about a microsecond and before the rate limits
+run. The gateway holds per key a *handle* (its last six characters, to find the entry) and that digest.
+A digest of a random key of at least 128 bits cannot be turned back into the key: that needs a
+preimage, and the known weakness of MD5 is collisions, which do not help here.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import re
+from dataclasses import dataclass
+from datetime import date, datetime, time, timezone
+from typing import Any, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.twinguard.hardening.plugins.module_utils._plan import SECRET, ControlError
+
+HANDLE_LENGTH = 6
+MINIMUM_BITS = 128
+_KEY = re.compile(r"[A-Za-z0-9._~+/=-]{1,256}")
+_KEY_HASH = re.compile(r"([A-Za-z0-9._~+/=-]{%d}):([A-Za-z0-9_-]{22})" % HANDLE_LENGTH)
+# What a key is made of decides how much one of its characters can hold at the most.
+_ALPHABETS = ((r"[0-9]+", 10), (r"[0-9a-f]+|[0-9A-F]+", 16), (r"[0-9a-z]+|[0-9A-Z]+", 36), (r"[0-9A-Za-z]+", 62))
+
+
+@dataclass(frozen=True)
+class Credential:
+    """What the gateway knows of one key; ``not_after`` in seconds since 1970 (UTC), None = for ever."""
+
+    handle: str
+    digest: str
+    not_after: Optional[int]
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight hex digits that name the key in reports and tell nothing about it."""
+        return hashlib.sha256(self.digest.encode()).hexdigest()[:8]
+
+
+def parse_credential(option: str, value: Mapping[str, Any]) -> Credential:
+    """One entry of ``clients[].keys``: ``key`` or ``key_hash``, and perhaps ``not_after``."""
+    key, key_hash = value.get("key"), value.get("key_hash")
+    if (key is None) == (key_hash is None):
+        raise ControlError(option, SECRET, "holds both or neither of key and key_hash", "give exactly one of the two")
+    not_after = value.get("not_after")
+    expiry = None if not_after is None else _expiry(option + ".not_after", not_after)
+    if key_hash is not None:
+        found = _KEY_HASH.fullmatch(str(key_hash))
+        if not found:
+            raise ControlError(option + ".key_hash", SECRET, "is not <last %d characters>:<MD5 in base64url>" % HANDLE_LENGTH,
+                               "make it as the role's README shows")
+        return Credential(found.group(1), found.group(2), expiry)
+    text = str(key)
+    _refuse_weak(option + ".key", text)
+    return Credential(text[-HANDLE_LENGTH:], digest_of(text), expiry)
+
+
+def digest_of(key: str) -> str:
+    """The digest that nginx compares: MD5, base64url, no padding."""
+    # usedforsecurity: FIPS controllers refuse a bare md5(); why MD5 is enough here stands above.
+    digest = hashlib.new("md5", key.encode(), usedforsecurity=False).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def strength(key: str) -> int:
+    """The most bits a random key of this length and alphabet can hold."""
+    size = next((size for pattern, size in _ALPHABETS if re.fullmatch(pattern, key)), 64)
+    return int(len(key) * math.log2(size))
+
+
+def refuse_shared_keys(entries: Sequence[Tuple[str, Credential]]) -> None:
+    """Two entries must differ in key, and in handle without regard to case (nginx's map ignores it)."""
+    seen = {}
+    for client, credential in entries:
+        other = seen.setdefault(credential.handle.lower(), (client, credential))
+        if other[1] is credential:
+            continue
+        if other[1].digest == credential.digest:
+            problem = "is the same key for '%s' and '%s'" % (other[0], client)
+        else:
+            problem = "ends in the same %d characters for '%s' and '%s'" % (HANDLE_LENGTH, other[0], client)
+        raise ControlError("clients", SECRET, problem, "issue a new key for one of them")
+
+
+def refuse_bare_keys(args: Mapping[str, Any]) -> None:
+    """Refuse a key given as a bare string, before a type error could quote it."""
+    fix = "write each as {key: ...} or {key_hash: ...}"
+    clients = args.get("clients")
+    for index, client in enumerate(clients if isinstance(clients, (list, tuple)) else ()):
+        option = "clients[%d]" % index
+        if not isinstance(client, Mapping):
+            raise ControlError(option, SECRET, "is not a dictionary", "write it as {id: ..., tier: ..., keys: [...]}")
+        keys = client.get("keys", [])
+        if not isinstance(keys, (list, tuple)) or not all(isinstance(one, Mapping) for one in keys):
+            raise ControlError(option + ".keys", SECRET, "is not a list of dictionaries", fix)
+    if clients is not None and not isinstance(clients, (list, tuple)):
+        raise ControlError("clients", SECRET, "is not a list", "write a list of {id: ..., tier: ..., keys: [...]}")
+
+
+def _refuse_weak(option: str, key: str) -> None:
+    fix = "make one with: openssl rand -base64 32 | tr '+/' '-_' | tr -d ='\\n'"
+    if not _KEY.fullmatch(key):
+        raise ControlError(option, SECRET, "is empty, longer than 256 or holds a character outside A-Z a-z 0-9 . _ ~ + / = -", fix)
+    if strength(key) < MINIMUM_BITS:
+        raise ControlError(option, SECRET, "can hold only %d bits, below %d" % (strength(key), MINIMUM_BITS), fix)
+    if len(set(key)) < 8:
+        raise ControlError(option, SECRET, "repeats the same %d characters" % len(set(key)), fix)
+
+
+def _expiry(option: str, value: object) -> int:
+    """A moment with its zone, or a date, which lasts to its end in UTC."""
+    text = str(value).strip()
+    fix = "write 2027-06-30 (to the end of that day, UTC) or 2027-06-30T12:00:00Z"
+    try:
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            moment = datetime.combine(date.fromisoformat(text), time(23, 59, 59), timezone.utc)
+        else:
+            moment = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text))
+    except ValueError:
+        raise ControlError(option, value, "is not a date or a moment", fix) from None
+    if moment.tzinfo is None:
+        raise ControlError(option, value, "has no time zone", fix)
+    if moment.timestamp() < 0:
+        raise ControlError(option, value, "lies before 1970", fix)
+    return int(moment.timestamp())

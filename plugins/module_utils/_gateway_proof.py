@@ -1,0 +1,205 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How the gateway is asked whether its policy holds, and what the answers mean (pure)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
+from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_data import template_data, SYNTAXES
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_gateway import (
+    Limit,
+    Policy,
+    Route,
+)
+
+_UNKNOWN_NAME = "unknown.twinguard.invalid"
+# With a client certificate required, a request without one ends in 400 before its key is looked at.
+_REFUSED = ("400", "401", "403", "429")
+
+Finding = Dict[str, Any]
+
+
+def probes(policy: Policy) -> List[Dict[str, Any]]:
+    """The questions to put to the running gateway, from the gateway itself."""
+    listen = policy.listen[0]
+    name = policy.server_names[0].replace("*.", "any.")
+    base = {"address": _reach(listen.address), "port": listen.port, "server_name": name, "tls": policy.tls is not None}
+    asked = []
+    if policy.tls:
+        asked += [
+            dict(base, id="tls", kind="handshake", expect=["accepted"]),
+            dict(base, id="old_tls", kind="handshake", protocol="TLSv1.1", expect=["refused"]),
+            dict(base, id="unknown_host", kind="handshake", server_name=_UNKNOWN_NAME, expect=["refused"]),
+        ]
+    for route in policy.routes:
+        if route.api_key:
+            method = route.methods[0] if route.methods else "GET"
+            asked.append(dict(base, id="key " + route.path, kind="request", method=method,
+                              path=route.path, expect=list(_REFUSED), log=policy.log_path))
+    return asked
+
+
+def findings(policy: Policy, force: Tuple[str, str], evidence: Mapping[str, Any],
+             answers: Iterable[Mapping[str, Any]]) -> List[Finding]:  # fmt: skip
+    """The controls of the gateway: ``force`` is status and reason of being in force at all."""
+    by_id = {answer["id"]: answer for answer in answers}
+    name = policy.server_names[0]
+    found = [finding("gateway.in_force", policy.name, force[0], force[1], evidence)]
+    if force[0] != "pass":
+        # Nothing else can be true of a configuration that is not served.
+        reason = "this policy is not in force (see gateway.in_force)"
+        return found + [finding(one, where, force[0], reason) for one, where in _applicable(policy)]
+    found.append(_tls(policy, name, by_id))
+    found.append(_unknown_host(policy, name, by_id))
+    found.append(_client_certificate(policy, name))
+    found += [_api_key(route, by_id.get("key " + route.path)) for route in policy.routes]
+    zones = {zone["purpose"]: zone for zone in template_data(policy, SYNTAXES[-1])["zones"]}
+    found += [_limited("gateway.flood_limit", purpose, limit, zones.get(purpose), policy.dry_run)
+              for purpose, limit in (("rejected", policy.rejected_limit), ("address", policy.address_limit))]  # fmt: skip
+    found += [_limited("gateway.rate_limit", tier, limit, zones["tier_" + tier], policy.dry_run)
+              for tier, limit in policy.tiers]  # fmt: skip
+    found.append(_access_log(policy, by_id.values()))
+    return found
+
+
+def explain(policy: Policy, complaints: Sequence[Mapping[str, Any]]) -> Optional[str]:
+    """What nginx complained of, told by the option that caused it; None when it is not our policy."""
+    for complaint in complaints:
+        text = str(complaint["text"])
+        for pattern, explanation in _EXPLANATIONS:
+            found = re.search(pattern, text)
+            if found:
+                option = _option_for(policy, found.group(1))
+                return "option '%s' = %r: %s (nginx: %s)" % (option, found.group(1), explanation, text)
+    return None
+
+
+_EXPLANATIONS = (
+    (r'host not found in upstream "([^"]+)"', "this name does not resolve on the gateway; give an address or a name it can resolve"),
+    (r'cannot load certificate "([^"]+)"', "this certificate cannot be loaded on the gateway; put a PEM file there first"),
+    (r'cannot load certificate key "([^"]+)"', "this key cannot be loaded on the gateway; put the certificate's PEM key there first"),
+    (r'SSL_CTX_use_PrivateKey(?:_file)?\("([^"]+)"\) failed', "this key does not belong to the certificate; give the matching pair"),
+    (r'SSL_CTX_load_verify_locations\("([^"]+)"\) failed', "this file of authorities cannot be loaded on the gateway; put a PEM file there first"),
+    (r'conflicting server name "([^"]+)"', "another file already serves this name at the same address; remove it there or here"),
+    (r"a duplicate default server for (\S+)", "another file is already the default server here; remove its default_server or choose another address"),
+    (r"bind\(\) to (\S+) failed \(98", "this address is in use by another program; stop that one or choose another port"),
+    (r"bind\(\) to (\S+) failed \(99", "this address does not exist on the gateway; choose one that does"),
+)  # fmt: skip
+
+
+def _option_for(policy: Policy, value: str) -> str:
+    """The option that holds a value nginx complained of."""
+    bare = value.split(":")[0]
+    for upstream in policy.upstreams:
+        for index, server in enumerate(upstream.servers):
+            if value == server or bare == server.rpartition(":")[0]:
+                return "upstreams.%s.servers[%d]" % (upstream.name, index)
+    if policy.tls:
+        for option in ("certificate", "key", "client_ca"):
+            if getattr(policy.tls, option) == value:
+                return "tls." + option
+    if value in policy.server_names:
+        return "server_names"
+    return "marker_port" if value.endswith(":%d" % policy.marker_port) else "listen"
+
+
+def _reach(address: str) -> str:
+    """Where the gateway itself finds a listening address."""
+    return {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(address, address.strip("[]"))
+
+
+def _applicable(policy: Policy) -> List[Tuple[str, str]]:
+    name = policy.server_names[0]
+    wanted = [("gateway.tls", name), ("gateway.unknown_host", name)]
+    wanted += [("gateway.client_certificate", name)] if policy.tls and policy.tls.client_ca else []
+    wanted += [("gateway.api_key", route.path) for route in policy.routes if route.api_key]
+    wanted += [("gateway.flood_limit", "rejected"), ("gateway.flood_limit", "address")]
+    wanted += [("gateway.rate_limit", tier) for tier, _limit in policy.tiers]
+    return wanted + [("gateway.access_log", policy.log_path)]
+
+
+def _tls(policy: Policy, name: str, by_id: Mapping[str, Mapping[str, Any]]) -> Finding:
+    control = "gateway.tls"
+    if not policy.tls:
+        return finding(control, name, "fail", "the policy says plaintext: true, so keys travel readable")
+    answer, old = by_id.get("tls"), by_id.get("old_tls", {})
+    if answer is None or answer["met"] is None:
+        return finding(control, name, "unknown", "no handshake could be tried")
+    if not answer["met"]:
+        return finding(control, name, "fail", "no handshake: %s" % answer.get("detail", answer["outcome"]))
+    evidence = {key: answer.get(key) for key in ("protocol", "cipher", "not_after")}
+    evidence["profile"] = policy.tls.profile
+    expiry = answer.get("not_after")
+    if expiry is None:
+        return finding(control, name, "unknown", "the certificate's end could not be read", evidence)
+    if expiry < answer["now"]:
+        return finding(control, name, "fail", "the certificate has expired", evidence)
+    if old.get("met") is False:
+        return finding(control, name, "fail", "TLS 1.1 is %s" % old["outcome"], evidence)
+    asked = "TLS 1.1 refused" if old.get("met") else "TLS 1.1 could not be tried from this host"
+    days = (expiry - answer["now"]) // 86400
+    return finding(control, name, "pass", "%s; %s; certificate ends in %d days" % (answer["protocol"], asked, days), evidence)
+
+
+def _unknown_host(policy: Policy, name: str, by_id: Mapping[str, Mapping[str, Any]]) -> Finding:
+    control = "gateway.unknown_host"
+    if not policy.tls:
+        return finding(control, name, "not_applicable", "without TLS there is no handshake to refuse")
+    answer = by_id.get("unknown_host")
+    if answer is None or answer["met"] is None:
+        return finding(control, name, "unknown", "no handshake could be tried")
+    if answer["met"]:
+        return finding(control, name, "pass", "a handshake for another name was refused")
+    return finding(control, name, "fail", "a handshake for another name was %s" % answer["outcome"])
+
+
+def _client_certificate(policy: Policy, name: str) -> Finding:
+    control = "gateway.client_certificate"
+    tls = policy.tls
+    if not tls or not tls.client_ca:
+        return finding(control, name, "not_applicable", "the policy names no client authority")
+    if tls.client_verify == "optional":
+        return finding(control, name, "not_applicable", "the policy makes client certificates optional")
+    return finding(control, name, "pass", "served with verification on", {"client_ca": tls.client_ca})
+
+
+def _api_key(route: Route, answer: Optional[Mapping[str, Any]]) -> Finding:
+    control = "gateway.api_key"
+    if not route.api_key:
+        return finding(control, route.path, "not_applicable", "the policy leaves this route open")
+    if answer is None or answer["outcome"] == "unsupported":
+        return finding(control, route.path, "unknown", "no request could be tried")
+    # 'met' also asks for the log line; whether the route is closed is the status alone.
+    status = "pass" if answer["outcome"] in _REFUSED else "fail"
+    return finding(control, route.path, status, "without a key: %s" % answer["outcome"])
+
+
+def _limited(control: str, resource: str, limit: Limit, zone: Optional[Mapping[str, Any]], dry_run: bool) -> Finding:
+    if zone is None:
+        return finding(control, resource, "not_applicable", "the policy sets no limit here")
+    evidence = {
+        "rate": limit.rate.text if limit.rate else None,
+        "burst": limit.burst,
+        "connections": limit.connections,
+        "zone": zone["requests"]["zone"] if zone["requests"] else zone["connections"]["zone"],
+    }
+    if dry_run:
+        return finding(control, resource, "fail", "dry_run: counted and logged, not enforced", evidence)
+    parts = [evidence["rate"] and "%s, burst %d" % (evidence["rate"], limit.burst),
+             limit.connections and "%d connections" % limit.connections]  # fmt: skip
+    return finding(control, resource, "pass", "in force: " + "; ".join(part for part in parts if part), evidence)
+
+
+def _access_log(policy: Policy, answers: Iterable[Mapping[str, Any]]) -> Finding:
+    control = "gateway.access_log"
+    logged = [answer for answer in answers if answer.get("request_id")]
+    if not logged:
+        return finding(control, policy.log_path, "unknown", "no request was tried, so no line was looked for")
+    if all(answer["met"] for answer in logged):
+        return finding(control, policy.log_path, "pass", "the request of this very proof is in it")
+    detail = next(str(answer.get("detail", answer["outcome"])) for answer in logged if not answer["met"])
+    return finding(control, policy.log_path, "fail", detail)

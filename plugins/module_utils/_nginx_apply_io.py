@@ -1,0 +1,278 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read, validate, switch, prove and, if need be, go back: one set of nginx files (I/O)."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import pwd
+import tempfile
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.twinguard.hardening.plugins.module_utils import _nginx_config as config
+from ansible_collections.twinguard.hardening.plugins.module_utils import _nginx_io as io
+from ansible_collections.twinguard.hardening.plugins.module_utils import _nginx_syntax as syntax
+from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
+    Absent,
+    DirSpec,
+    FileSpec,
+    Transaction,
+    Wanted,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._probe_io import marker, probe, read_tail
+from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
+    read_file,
+    remove_tree,
+    scan,
+)
+
+STATE_ROOT = "/var/lib/twinguard"
+_RECORD = "proven.json"
+
+
+class Site:
+    """One nginx on one host, and the set of files that this run is about."""
+
+    def __init__(self, params: Mapping[str, Any], nginx: io.Program) -> None:
+        self.params = params
+        self.nginx = nginx
+        self.conf_path = str(params["conf_path"])
+        self.want = config.desired(params, os.path.dirname(self.conf_path), nginx.version)
+        settings = io.main_settings(self.conf_path)
+        self.pid_path = settings.get("pid", (nginx.pid_path,))[0]
+        self.error_log = settings.get("error_log", (nginx.error_log,))[0]
+        self.worker_group = _group_of(settings.get("user"))
+        self.state_dir = os.path.join(STATE_ROOT, "nginx-%s" % params["name"])
+
+    def served(self) -> Optional[str]:
+        """The generation that the running nginx answers with."""
+        name = self.want.layout.name
+        return marker(self.params["marker_port"], name, config.marker_host(name))
+
+    def service(self) -> config.Service:
+        """How nginx runs now."""
+        return io.service_state(self.params["service"], self.pid_path)
+
+    def observe(self) -> config.Found:
+        """Everything the plan needs, read once."""
+        want, service = self.want, self.service()
+        paths = [path for path, _one in want.files] + list(want.unwanted)
+        states = {path: read_file(path) for path in paths}
+        entry = states.get(want.layout.entry) or read_file(want.layout.entry)
+        current = config.entry_generation(entry.content if entry else None)
+        return config.Found(
+            contents={path: state.content if state else None for path, state in states.items()},
+            modes={path: state.mode for path, state in states.items() if state},
+            shown=_contents_of(want.layout.directory(current)) if current else {},
+            served=self.served() if service.running else None,
+            service=service,
+            proven=self._proven(),
+            stale=self._stale(),
+            missing_directories=tuple(path for path in want.directories if not os.path.isdir(path)),
+        )
+
+    def refuse(self, found: config.Found, actions: config.Actions) -> None:
+        """Raise io.NginxError for what must be mended first; nothing has been touched by then."""
+        unmanageable = config.unmanageable(found.service, self.params["service"]) if self.want.generation else None
+        if unmanageable:
+            raise io.NginxError(unmanageable + "; nothing was changed")
+        if actions.write or actions.remove:
+            self._validate(actions)
+
+    def apply(self, found: config.Found, actions: config.Actions) -> List[Dict[str, Any]]:
+        """Make it so and prove it; io.NginxError when it did not hold, with everything put back."""
+        log_size = os.path.getsize(self.error_log) if os.path.isfile(self.error_log) else 0
+        with Transaction(self.state_dir) as files:
+            if files.recovery.rolled_back:
+                # What a killed run left behind is gone; what was read before that is worth nothing.
+                found = self.observe()
+                actions = config.plan(self.want, found)
+                self.refuse(found, actions)
+            files.stage(self._wanted(actions))
+            files.commit()
+            try:
+                self._switch(actions, found, log_size)
+                answers = self._prove()
+            except io.NginxError:
+                files.rollback()
+                self._return_to(found)
+                raise
+            files.confirm()
+            for path in self._stale():
+                remove_tree(path)
+            self._record(files)
+        return answers
+
+    def probe(self) -> List[Dict[str, Any]]:
+        """Ask every question of the caller's."""
+        return [probe(one) for one in self.params["probes"]]
+
+    def check_disk(self) -> Tuple[List[syntax.Complaint], bool]:
+        """Whether nginx could start from what is on disk, and whether it would read our entry."""
+        found, files = io.test(self.nginx, self.conf_path)
+        return syntax.blocking(found), self.want.layout.entry in files
+
+    def _validate(self, actions: config.Actions) -> None:
+        """Let nginx judge a copy of its whole configuration with the change in it."""
+        with _stage_directory(self.want.layout.name) as stage:
+            override: Dict[str, Optional[bytes]] = {}
+            for path, one in self.want.files:
+                override[path] = _with_directories(one.content, actions.make, stage).encode()
+            override.update({path: None for path in actions.remove})
+            staged = io.stage_tree(self.conf_path, stage, override)
+            found, files = io.test(self.nginx, staged)
+        here = [_without(one, stage) for one in syntax.blocking(found)]
+        if here:
+            raise io.NginxError(self._refusal(here), here)
+        if self.want.generation and stage + self.want.layout.entry not in files:
+            raise io.NginxError("%s does not include %s: add 'include %s/*.conf;' to its http block" % (
+                self.conf_path, self.want.layout.entry, os.path.dirname(self.want.layout.entry)))
+
+    def _refusal(self, found: Sequence[syntax.Complaint]) -> str:
+        first = found[0]
+        ours = first.file is None or first.file.startswith((self.want.layout.root + "/", self.want.layout.entry))
+        if not ours:
+            alone = syntax.blocking(io.test(self.nginx, self.conf_path)[0])
+            if alone:
+                return ("nginx's configuration is broken in a file that is not managed here: %s; "
+                        "repair it first; nothing was changed" % alone[0].sentence)
+        return "nginx refuses this configuration: %s; nothing was changed" % first.sentence
+
+    def _wanted(self, actions: config.Actions) -> List[Wanted]:
+        """In the order of the switch: directories, the new generation, what stands beside it, the entry."""
+        want = self.want
+        wanted: List[Wanted] = []
+        for path in actions.make:
+            group = self.worker_group
+            wanted.append(DirSpec(path, 0o755 if group is None else 0o750, 0, group or 0))
+        if want.generation and actions.write:
+            # Ours alone: read-only for others, so that what is served can be reviewed (secrets are 0600).
+            wanted += [DirSpec(want.layout.root, 0o755, 0, 0), DirSpec(want.layout.directory(want.generation), 0o755, 0, 0)]
+        for path, one in want.files:
+            if path in actions.write:
+                wanted.append(FileSpec(path, one.content.encode(), one.mode, 0, 0, one.secret))
+        return wanted + [Absent(path) for path in actions.remove]
+
+    def _switch(self, actions: config.Actions, found: config.Found, log_size: int) -> None:
+        """Start or reload, and wait until the wanted generation answers."""
+        def arrived() -> bool:
+            return self.served() == self.want.generation
+
+        def gave_up() -> bool:
+            return bool(self._logged(log_size))
+
+        seconds = float(self.params["timeout"])
+        if actions.start or actions.enable:
+            try:
+                io.start(self.nginx, self.params["service"], found.service, actions.enable)
+            except io.NginxError as error:
+                logged = self._logged(log_size)
+                raise io.NginxError("%s: %s" % (error, logged[0].sentence) if logged else str(error), logged) from error
+        if actions.reload and found.service.master_pid:
+            done = io.reload(found.service.master_pid, arrived, gave_up, seconds)
+        else:
+            done = io.wait_until(arrived, seconds)
+        if not done:
+            logged = self._logged(log_size)
+            reason = logged[0].sentence if logged else "no reason in %s" % (self.error_log or "its error log")
+            raise io.NginxError("nginx did not take the new configuration into use: %s" % reason, logged)
+
+    def _prove(self) -> List[Dict[str, Any]]:
+        answers = self.probe()
+        unmet = [one for one in answers if one["met"] is False]
+        if unmet:
+            raise io.NginxError(config.behaviour(unmet))
+        return answers
+
+    def _return_to(self, found: config.Found) -> None:
+        """With the old files back in place, have nginx as it was: stopped, or serving them."""
+        now = self.service()
+        if not found.service.running:
+            if now.running:
+                io.stop(self.params["service"], now)
+        elif not now.running:
+            io.start(self.nginx, self.params["service"], now, enable=False)
+        elif now.master_pid and self.served() != found.served:
+            io.reload(now.master_pid, lambda: self.served() == found.served, lambda: False, float(self.params["timeout"]))
+
+    def _logged(self, since: int) -> List[syntax.Complaint]:
+        text = read_tail(self.error_log, since).decode("utf-8", "replace")
+        return syntax.complaints(text, "emerg")
+
+    def _stale(self) -> Tuple[str, ...]:
+        layout = self.want.layout
+        keep = os.path.basename(layout.directory(self.want.generation)) if self.want.generation else None
+        names = [name for name in scan(layout.root) or {} if layout.is_generation(name) and name != keep]
+        return tuple(os.path.join(layout.root, name) for name in sorted(names))
+
+    def _stamps(self) -> Dict[str, List[int]]:
+        stamps = {}
+        for path, _one in self.want.files:
+            with contextlib.suppress(FileNotFoundError):
+                info = os.lstat(path)
+                stamps[path] = [info.st_ino, info.st_ctime_ns]
+        return stamps
+
+    def _proven(self) -> bool:
+        state = read_file(os.path.join(self.state_dir, _RECORD))
+        return state is not None and state.content == config.proof_record(self.want.generation, self._stamps())
+
+    def _record(self, files: Transaction) -> None:
+        record = config.proof_record(self.want.generation, self._stamps())
+        if files.stage([FileSpec(os.path.join(self.state_dir, _RECORD), record, 0o600, 0, 0)]):
+            files.commit()
+            files.confirm()
+
+
+def _with_directories(content: str, missing: Sequence[str], stage: str) -> str:
+    """nginx -t opens every log, so the directories that are still to be made must exist in the copy."""
+    for directory in missing:
+        os.makedirs(stage + directory, mode=0o700, exist_ok=True)
+        content = content.replace(" %s/" % directory, " %s%s/" % (stage, directory))
+    return content
+
+
+def _contents_of(directory: str) -> Dict[str, bytes]:
+    found = {}
+    for name, entry in (scan(directory) or {}).items():
+        if entry.kind == "file":
+            state = read_file(os.path.join(directory, name))
+            if state:
+                found[name] = state.content
+    return found
+
+
+def _group_of(user: Optional[Tuple[str, ...]]) -> Optional[int]:
+    """The numeric group of nginx's workers: the second word of ``user``, or that user's own."""
+    if not user:
+        return None
+    try:
+        return grp.getgrnam(user[1]).gr_gid if len(user) > 1 else pwd.getpwnam(user[0]).pw_gid
+    except KeyError:
+        return None
+
+
+def _without(complaint: syntax.Complaint, stage: str) -> syntax.Complaint:
+    file = complaint.file[len(stage):] if complaint.file and complaint.file.startswith(stage) else complaint.file
+    return syntax.Complaint(complaint.level, complaint.text.replace(stage, ""), file, complaint.line)
+
+
+@contextlib.contextmanager
+def _stage_directory(name: str) -> Iterator[str]:
+    """A private directory of this process; what killed runs left of theirs goes with it.
+
+    On /run, which is memory: the copies never reach a disk, and a reboot forgets them.
+    """
+    base = "/run" if os.access("/run", os.W_OK) else tempfile.gettempdir()
+    prefix = "twinguard-%s-" % name
+    for entry in os.listdir(base):
+        if entry.startswith(prefix) and not os.path.isdir("/proc/" + entry[len(prefix):].split("-")[0]):
+            remove_tree(os.path.join(base, entry))
+    path = tempfile.mkdtemp(prefix="%s%d-" % (prefix, os.getpid()), dir=base)
+    try:
+        yield path
+    finally:
+        remove_tree(path)

@@ -1,0 +1,245 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""nginx as a program, a service and a set of processes (I/O)."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+
+from ansible_collections.twinguard.hardening.plugins.module_utils import _nginx_syntax as syntax
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_config import Service
+
+_SECONDS = 60.0  # for one program; nginx -t resolves every upstream name
+_POLL = 0.05
+
+
+class NginxError(Exception):
+    """Something about nginx that stops the run; ``complaints`` are nginx's own lines."""
+
+    def __init__(self, message: str, complaints: Sequence[syntax.Complaint] = ()) -> None:
+        super().__init__(message)
+        self.complaints = list(complaints)
+
+
+@dataclass(frozen=True)
+class Program:
+    """An installed nginx: where it is and how it was built."""
+
+    path: str
+    version: str
+    pid_path: str
+    error_log: str
+
+
+def run(argv: Sequence[str]) -> Tuple[int, str, str]:
+    """Run a program without a shell and without input, in the C locale: status, output, errors."""
+    environment = dict(os.environ, LC_ALL="C", LANGUAGE="C")
+    try:
+        done = subprocess.run(
+            list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=environment, timeout=_SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise NginxError("%s did not end within %d seconds" % (" ".join(argv), _SECONDS)) from None
+    except OSError as error:
+        raise NginxError("cannot run %s: %s" % (argv[0], error.strerror)) from error
+    return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+
+
+def program(name: str) -> Optional[Program]:
+    """The installed nginx, None when there is none."""
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    if path is None:
+        return None
+    _status, out, err = run([path, "-V"])
+    facts = syntax.build_facts(out + err)
+    if "version" not in facts:
+        raise NginxError("%s -V names no version: is it nginx?" % path)
+    return Program(path, facts["version"], facts.get("pid_path", "/run/nginx.pid"), facts.get("error_log_path", ""))
+
+
+def test(nginx: Program, conf_path: str) -> Tuple[List[syntax.Complaint], List[str]]:
+    """``nginx -T`` of one tree: what it complains of, and the files it read (none after an error)."""
+    status, out, err = run([nginx.path, "-T", "-c", conf_path])
+    found = syntax.complaints(err)
+    if status != 0 and not syntax.blocking(found):
+        found.append(syntax.Complaint("emerg", err.strip() or "nginx -t failed without a word", None, None))
+    return found, syntax.dumped_files(out)
+
+
+def stage_tree(conf_path: str, stage: str, override: Mapping[str, Optional[bytes]]) -> str:
+    """Copy every file that nginx.conf reaches below ``stage``, as if ``override`` were on disk.
+
+    None in ``override`` stands for a removed file. All else of nginx's directory (certificates, relative
+    paths) is reached by links. Returns the path of the staged nginx.conf.
+    """
+    conf_dir = os.path.dirname(conf_path)
+    waiting, seen = [conf_path], set()
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        text = _read(path, override).decode("utf-8", "surrogateescape")
+
+        def expand(pattern: str) -> Optional[Sequence[str]]:
+            files = _matches(os.path.join(conf_dir, pattern), override)
+            if not files and not glob.has_magic(pattern):
+                return None  # nginx shall say itself that the file is missing
+            waiting.extend(files)
+            return [stage + file for file in files]
+
+        staged = syntax.rewrite_includes(text, expand)
+        os.makedirs(os.path.dirname(stage + path), mode=0o700, exist_ok=True)
+        descriptor = os.open(stage + path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(staged.encode("utf-8", "surrogateescape"))
+    _link_rest(conf_dir, stage + conf_dir)
+    return stage + conf_path
+
+
+def _read(path: str, override: Mapping[str, Optional[bytes]]) -> bytes:
+    content = override.get(path)
+    if content is not None:
+        return content
+    try:
+        with open(path, "rb") as handle:
+            return handle.read()
+    except OSError as error:
+        raise NginxError("cannot read %s: %s" % (path, error.strerror)) from error
+
+
+def _matches(pattern: str, override: Mapping[str, Optional[bytes]]) -> List[str]:
+    on_disk = {path for path in glob.glob(pattern) if os.path.isfile(path)}
+    added = {path for path, content in override.items() if content is not None and _same_level(path, pattern)}
+    removed = {path for path, content in override.items() if content is None}
+    return sorted((on_disk | added) - removed)
+
+
+def _same_level(path: str, pattern: str) -> bool:
+    # fnmatch alone lets * cross a slash, which glob does not.
+    return path.count("/") == pattern.count("/") and fnmatch.fnmatch(path, pattern)
+
+
+def _link_rest(live: str, staged: str) -> None:
+    for entry in os.listdir(live):
+        source, target = os.path.join(live, entry), os.path.join(staged, entry)
+        if not os.path.lexists(target):
+            os.symlink(source, target)
+        elif os.path.isdir(target) and not os.path.islink(target):
+            _link_rest(source, target)
+
+
+def service_state(unit: str, pid_path: str) -> Service:
+    """How nginx runs, asked of systemd where that is in charge, otherwise of its pid file."""
+    if not os.path.isdir("/run/systemd/system"):
+        master = _pid_from(pid_path)
+        return Service("none", master is not None, True, "", master)
+    wanted = ("LoadState", "ActiveState", "UnitFileState", "MainPID")
+    _status, out, _err = run(["systemctl", "show", unit, "--property=" + ",".join(wanted)])
+    state = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+    master = int(state.get("MainPID", "0")) or None
+    running = state.get("ActiveState") in ("active", "reloading") and master is not None
+    if not running and state.get("LoadState") == "not-found":
+        master = _pid_from(pid_path)
+        running = master is not None
+    enabled = state.get("UnitFileState") in ("enabled", "static", "alias", "indirect", "generated")
+    return Service("systemd", running, enabled, state.get("LoadState", ""), master if running else None)
+
+
+def _pid_from(pid_path: str) -> Optional[int]:
+    try:
+        with open(pid_path, encoding="ascii") as handle:
+            pid = int(handle.read().strip())
+    except (OSError, ValueError):
+        return None
+    return pid if "nginx" in _command_line(pid) else None
+
+
+def _command_line(pid: int) -> str:
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as handle:
+            return handle.read().replace(b"\0", b" ").decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def start(nginx: Program, unit: str, service: Service, enable: bool) -> None:
+    """Start nginx (and have it started at boot). NginxError when it does not come up."""
+    if service.manager == "systemd":
+        verb = ["enable"] + (["--now"] if not service.running else []) if enable else ["start"]
+        status, out, err = run(["systemctl"] + verb + [unit])
+        what = "systemctl %s %s" % (" ".join(verb), unit)
+    else:
+        status, out, err = run([nginx.path])
+        what = nginx.path
+    if status != 0:
+        found = syntax.complaints(err + out)
+        raise NginxError("%s failed: %s" % (what, found[0].sentence if found else _last_line(err)), found)
+
+
+def stop(unit: str, service: Service) -> None:
+    """Stop what this run started."""
+    if service.manager == "systemd":
+        run(["systemctl", "stop", unit])
+    elif service.master_pid:
+        os.kill(service.master_pid, signal.SIGQUIT)
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason given"
+
+
+def accepting_workers(master: int) -> Set[int]:
+    """The workers that still take connections; a worker of an older configuration says it is shutting down."""
+    try:
+        with open("/proc/%d/task/%d/children" % (master, master), encoding="ascii") as handle:
+            children = [int(pid) for pid in handle.read().split()]
+    except OSError:
+        return set()
+    lines = {pid: _command_line(pid) for pid in children}
+    return {pid for pid, line in lines.items() if "worker process" in line and "shutting down" not in line}
+
+
+def reload(master: int, proven: Callable[[], bool], failed: Callable[[], bool], seconds: float) -> bool:
+    """Ask nginx to reload; true when the new configuration answers and no older worker takes connections.
+
+    ``proven`` tells whether the marker answers as wanted, ``failed`` whether nginx logged that it gave up.
+    """
+    before = accepting_workers(master)
+    os.kill(master, signal.SIGHUP)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if proven() and not before & accepting_workers(master):
+            return True
+        if failed():
+            return False
+        time.sleep(_POLL)
+    return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Poll until the condition holds or the time is over."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL)
+    return True
+
+
+def main_settings(conf_path: str) -> Dict[str, Tuple[str, ...]]:
+    """``user``, ``pid`` and ``error_log`` of nginx.conf, those that it sets."""
+    text = _read(conf_path, {}).decode("utf-8", "surrogateescape")
+    found = {name: syntax.main_setting(text, name) for name in ("user", "pid", "error_log")}
+    return {name: args for name, args in found.items() if args}

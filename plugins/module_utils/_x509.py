@@ -1,0 +1,48 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one thing we need of a certificate that the standard library hides without a trust anchor (pure)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Iterator, Optional, Tuple
+
+_SEQUENCE, _UTC_TIME, _GENERALIZED_TIME, _VERSION = 0x30, 0x17, 0x18, 0xA0
+
+
+def not_after(der: bytes) -> Optional[int]:
+    """Seconds since 1970 until which a DER certificate is valid; None when it cannot be read."""
+    try:
+        _tag, certificate = next(_items(der))
+        _tag, signed_part = next(_items(certificate))
+        fields = [item for item in _items(signed_part) if item[0] != _VERSION]
+        # serial number, algorithm, issuer, validity
+        _begin, (tag, text) = list(_items(fields[3][1]))
+    except (StopIteration, IndexError, ValueError):
+        return None
+    shape = {_UTC_TIME: "%y%m%d%H%M%SZ", _GENERALIZED_TIME: "%Y%m%d%H%M%SZ"}.get(tag)
+    if not shape:
+        return None
+    try:
+        moment = datetime.strptime(text.decode("ascii"), shape)
+    except ValueError:
+        return None
+    return int(moment.replace(tzinfo=timezone.utc).timestamp())
+
+
+def _items(data: bytes) -> Iterator[Tuple[int, bytes]]:
+    """Tag and content of each element of one DER level; ValueError when the data end early."""
+    position = 0
+    while position < len(data):
+        tag, length = data[position], data[position + 1]
+        position += 2
+        if length & 0x80:
+            size = length & 0x7F
+            length = int.from_bytes(data[position : position + size], "big")
+            position += size
+        content = data[position : position + length]
+        if len(content) != length:
+            raise ValueError("truncated")
+        yield tag, content
+        position += length

@@ -1,0 +1,263 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: nginx_config
+short_description: Put a set of nginx files in force as one proven change
+version_added: 0.1.0
+author:
+  - twinguard.hardening contributors (@twinguard)
+description:
+  - Takes all files of one set, checks the whole configuration of nginx with them before anything is live, switches to
+    them by one rename, reloads or starts nginx, and proves that nginx serves exactly these files.
+  - If any step fails the old files are back, nginx serves what it served before, and the task fails with nginx's own words.
+    It fails again at every run until the cause is gone.
+  - The proof is a marker on loopback that answers with the digest of the files, O(probes) put to the running server,
+    and that no worker of an older configuration takes connections any more.
+  - Other files of nginx are never changed.
+extends_documentation_fragment:
+  - twinguard.hardening._attributes
+  - twinguard.hardening._attributes.LINUX
+options:
+  name:
+    description: Name of the set; lower case letters, digits and underscores, at most 16.
+    type: str
+    required: true
+  state:
+    description: Whether the set is to be in force or gone.
+    type: str
+    choices: [present, absent]
+    default: present
+  files:
+    description: The files, in the order in which nginx shall read them at C(http) level, after O(secret_files).
+    type: list
+    elements: dict
+    default: []
+    suboptions: &file
+      name:
+        description: Name that ends in C(.conf), without a directory.
+        type: str
+        required: true
+      content:
+        description: The whole content.
+        type: str
+        required: true
+      since:
+        description: Leave the file out for an nginx older than this version.
+        type: str
+      before:
+        description: Leave the file out for this version of nginx and newer ones.
+        type: str
+  secret_files:
+    description: Files that only root may read and that no output shows; nginx reads them first.
+    type: list
+    elements: dict
+    default: []
+    suboptions: *file
+  companions:
+    description: Files outside of nginx that come and go with the set, such as a rule for logrotate.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Absolute path; its directory must exist.
+        type: path
+        required: true
+      content:
+        description: The whole content.
+        type: str
+        required: true
+  directories:
+    description: Directories to make when missing, for nginx's workers to enter and nobody else; they are left when the set goes.
+    type: list
+    elements: path
+    default: []
+  probes:
+    description: Questions to put to the running server after a change and at every run.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      id:
+        description: Name of the question in the result.
+        type: str
+        required: true
+      kind:
+        description: A TLS handshake, or a request over HTTP.
+        type: str
+        choices: [handshake, request]
+        required: true
+      address:
+        description: IP address to connect to.
+        type: str
+        required: true
+      port:
+        description: TCP port.
+        type: int
+        required: true
+      server_name:
+        description: Server name for SNI and for the Host header.
+        type: str
+        required: true
+      tls:
+        description: Whether a request goes over TLS.
+        type: bool
+        default: true
+      protocol:
+        description: The one TLS version to offer in a handshake; any that this host has when not given.
+        type: str
+        choices: [TLSv1, TLSv1.1, TLSv1.2, TLSv1.3]
+      method:
+        description: HTTP method.
+        type: str
+        default: GET
+      path:
+        description: Path of the request.
+        type: str
+        default: /
+      expect:
+        description: The good outcomes, V(accepted) and V(refused) of a handshake, or the status of a request.
+        type: list
+        elements: str
+        required: true
+      log:
+        description: Log file in which the request must appear by its C(X-Request-Id).
+        type: path
+  marker_port:
+    description: Port on 127.0.0.1 on which nginx answers with the generation it serves.
+    type: int
+    default: 8179
+  conf_path:
+    description: The main configuration file of nginx; it must include C(conf.d/*.conf) in its http block.
+    type: path
+    default: /etc/nginx/nginx.conf
+  service:
+    description: The systemd unit. Where systemd is not in charge, nginx is run by its own program and signals.
+    type: str
+    default: nginx
+  timeout:
+    description: Seconds that nginx may take until it serves the new configuration.
+    type: int
+    default: 15
+"""
+
+EXAMPLES = r"""
+- name: Serve a status page, proven
+  twinguard.hardening.nginx_config:
+    name: status
+    files:
+      - name: status.conf
+        content: |
+          server {
+              listen 127.0.0.1:8081;
+              location / { return 200 "ok\n"; }
+          }
+    probes:
+      - id: status page
+        kind: request
+        tls: false
+        address: 127.0.0.1
+        port: 8081
+        server_name: localhost
+        expect: ["200"]
+"""
+
+RETURN = r"""
+controls:
+  description: The control C(gateway.in_force) for this set.
+  returned: always
+  type: list
+  elements: dict
+generation:
+  description: Digest of the set's files; V(null) when absent.
+  returned: when nginx is installed
+  type: str
+  sample: 3f9d1c2b8e7a6f50
+probes:
+  description: What each probe found; C(met) is V(null) where this host could not ask.
+  returned: when nginx is installed
+  type: list
+  elements: dict
+complaints:
+  description: Lines of nginx that stopped the change, with level, text, file and line.
+  returned: on failure
+  type: list
+  elements: dict
+nginx_version:
+  description: Version of the installed nginx.
+  returned: when nginx is installed
+  type: str
+  sample: 1.26.3
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_apply_io import Site
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_config import (
+    ARGUMENT_SPEC,
+    NOT_INSTALLED,
+    plan,
+    plan_without_nginx,
+    verdict,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_io import NginxError, program
+from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import FilesError
+
+
+def in_force(module: AnsibleModule, status: str, reason: str) -> list[dict]:
+    return [finding("gateway.in_force", module.params["name"], status, reason)]
+
+
+def run(module: AnsibleModule) -> dict:
+    nginx = program("nginx")
+    if nginx is None:
+        absent = plan_without_nginx(module.params)
+        if absent.changed and not module.check_mode:
+            raise NginxError(NOT_INSTALLED)
+        status = ("fail", NOT_INSTALLED) if absent.changed else ("pass", "absent, as wanted")
+        return {"changed": absent.changed, "diff": absent.diff(), "controls": in_force(module, *status)}
+
+    site = Site(module.params, nginx)
+    found = site.observe()
+    actions = plan(site.want, found)
+
+    site.refuse(found, actions)
+    if actions.plan.changed and not module.check_mode:
+        answers = site.apply(found, actions)
+    else:
+        answers = site.probe() if found.served and found.served == site.want.generation else []
+
+    broken, included = site.check_disk()
+    status, reason = verdict(site.want, site.served(), included, broken, answers)
+    if status == "fail" and not module.check_mode:
+        raise NginxError(reason, broken)
+    return {
+        "changed": actions.plan.changed,
+        "diff": actions.plan.diff(),
+        "controls": in_force(module, status, reason),
+        "generation": site.want.generation,
+        "nginx_version": nginx.version,
+        "probes": answers,
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    try:
+        module.exit_json(**run(module))
+    except (ControlError, FilesError, NginxError) as error:
+        complaints = [one.as_dict() for one in getattr(error, "complaints", [])]
+        module.fail_json(msg=str(error), complaints=complaints, controls=in_force(module, "fail", str(error)))
+
+
+if __name__ == "__main__":
+    main()

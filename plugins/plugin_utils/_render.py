@@ -1,0 +1,45 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Renders the collection's configuration templates on the controller."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import jinja2
+
+from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+
+MANAGED = "Managed by twinguard.hardening: do not edit, it is replaced as a whole."
+
+
+class Renderer:
+    """Templates of one role; a directory of the user's own, when given, is asked first.
+
+    Not Ansible's templar: the data are checked already and nothing in them may be templated again,
+    and the same data must give the same bytes whatever the play's Jinja settings are.
+    """
+
+    def __init__(self, built_in: Path, own: str = "") -> None:
+        if own and not Path(own).is_dir():
+            raise ControlError("templates", own, "is not a directory on the controller",
+                               "give one that holds templates, or leave it out")
+        directories = ([own] if own else []) + [str(built_in)]
+        self._environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(directories),
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            autoescape=False,  # nginx configuration, not HTML
+        )
+
+    def render(self, template: str, data: t.Mapping[str, t.Any]) -> str:
+        """The text of ``<template>.j2``; ControlError when it is not a template or uses what is not there."""
+        try:
+            return self._environment.get_template(template + ".j2").render(data, managed=MANAGED)
+        except jinja2.TemplateError as error:
+            raise ControlError("templates", template + ".j2", str(error) or type(error).__name__,
+                               "mend the template; the role's README lists its data") from error
