@@ -1,0 +1,274 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One fault at each mutating call of a change: old or new at once, and new after the next run.
+
+Each trial runs in a forked process whose os functions count their calls and fail at the k-th one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+
+from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
+    Absent,
+    DirSpec,
+    FilesError,
+    FileSpec,
+    Transaction,
+    Wanted,
+)
+
+MUTATING = (
+    "open",
+    "write",
+    "fchown",
+    "fchmod",
+    "fsync",
+    "rename",
+    "link",
+    "unlink",
+    "mkdir",
+    "rmdir",
+)
+MUTATING += ("setxattr", "removexattr", "utime", "symlink", "ftruncate")
+KILLED, DONE, FAILED, CRASHED = 9, 0, 3, 4
+SECRET_OLD, SECRET_NEW = b"old-secret" * 20, b"new-secret" * 20
+Tree = dict  # name -> (content, mode, owner, group)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens at the k-th mutating call, once or from then on."""
+
+    name: str
+    number: int = 0
+    lasting: bool = False
+
+
+KILL = Fault("kill")
+NO_FAULT = Fault("none")
+FAULTS = [
+    KILL,
+    Fault("ENOSPC", errno.ENOSPC),
+    Fault("EIO", errno.EIO),
+    Fault("EROFS", errno.EROFS),
+    Fault("lasting ENOSPC", errno.ENOSPC, lasting=True),
+    Fault("lasting EROFS", errno.EROFS, lasting=True),
+]
+
+
+class Injector:
+    """Counts the mutating calls of this process and breaks the k-th one; k = 0 only counts."""
+
+    def __init__(self, fault: Fault, k: int, hard_links: bool) -> None:
+        self.fault, self.k, self.count = fault, k, 0
+        for name in MUTATING:
+            setattr(os, name, self.wrap(name, getattr(os, name)))
+        if not hard_links:
+            os.link = self.refuse  # type: ignore[assignment]
+
+    def wrap(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if name == "open" and not args[1] & os.O_CREAT:
+                return real(*args, **kwargs)
+            self.count += 1
+            if self.k and (self.count == self.k or (self.fault.lasting and self.count > self.k)):
+                if not self.fault.number:
+                    os._exit(KILLED)
+                # A full disk lets names be removed and renamed; nothing else is promised here.
+                if self.fault.number != errno.ENOSPC or name not in ("unlink", "rmdir"):
+                    raise OSError(self.fault.number, os.strerror(self.fault.number))
+            return real(*args, **kwargs)
+
+        return call
+
+    @staticmethod
+    def refuse(*_args: Any, **_kwargs: Any) -> None:
+        raise OSError(errno.EPERM, "no hard links here")
+
+
+class World:
+    """A directory with old files, the wanted changes, and what both look like."""
+
+    def __init__(self, base: Path, hard_links: bool = True) -> None:
+        self.base, self.etc, self.state = base, base / "etc", str(base / "var" / "state")
+        self.hard_links = hard_links
+        self.make()
+        self.old = self.tree()
+        assert self.run()[0] == DONE
+        self.new = self.tree()
+        assert self.old.keys() & self.new.keys()
+        self.reset()
+
+    def make(self) -> None:
+        (self.etc / "sub").mkdir(parents=True)
+        self.etc.chmod(0o755)
+        (self.etc / "sub").chmod(0o700)
+        for name, content, mode in (
+            ("plain", b"old" * 30, 0o644),
+            ("secret", SECRET_OLD, 0o600),
+            ("gone", b"goodbye", 0o640),
+            ("sub/real", b"linked", 0o604),
+        ):
+            (self.etc / name).write_bytes(content)
+            (self.etc / name).chmod(mode)
+            os.utime(self.etc / name, ns=(5, 7))
+        (self.etc / "link").symlink_to("sub/real")
+
+    def wanted(self) -> list[Wanted]:
+        etc = str(self.etc)
+        return [
+            DirSpec(etc + "/new", 0o750),
+            FileSpec(etc + "/new/key", SECRET_NEW, 0o600, secret=True),
+            FileSpec(etc + "/secret", SECRET_NEW, secret=True),
+            DirSpec(etc + "/sub", 0o711),
+            FileSpec(etc + "/link", b"changed"),
+            FileSpec(etc + "/plain", b"new" * 40, 0o640),
+            Absent(etc + "/gone"),
+        ]
+
+    def reset(self) -> None:
+        for name in ("etc", "var"):
+            shutil.rmtree(self.base / name, ignore_errors=True)
+        self.make()
+
+    def tree(self) -> Tree:
+        """Every name with content, mode and, for files that were old, the time."""
+        found = {}
+        for path in sorted(self.etc.rglob("*")):
+            status = path.lstat()
+            content = path.read_bytes() if stat.S_ISREG(status.st_mode) else b""
+            old = stat.S_ISREG(status.st_mode) and status.st_mtime_ns == 7
+            found[str(path.relative_to(self.etc))] = (content, status.st_mode, status.st_uid, old)
+        return found
+
+    def change(self) -> None:
+        with Transaction(self.state, lock_wait=0) as files:
+            files.stage(self.wanted())
+            files.commit()
+            files.confirm()
+
+    def recover(self) -> None:
+        with Transaction(self.state, lock_wait=0):
+            pass
+
+    def fork(self, work: Callable[[], None], fault: Fault, k: int) -> tuple[int, str]:
+        """Do the work in a new process; its exit status, and its error or number of calls."""
+        message = self.base / "message"
+        child = os.fork()
+        if child == 0:
+            status, text = CRASHED, ""
+            try:
+                injector = Injector(fault, k, self.hard_links)
+                work()
+                status, text = DONE, str(injector.count)
+            except FilesError as error:
+                status, text = FAILED, str(error)
+            finally:
+                message.write_text(text or traceback.format_exc())
+                os._exit(status)
+        status = os.waitpid(child, 0)[1] >> 8
+        return status, message.read_text() if status != KILLED else ""
+
+    def run(self, fault: Fault = NO_FAULT, k: int = 0) -> tuple[int, str]:
+        """Make the change in a new process, with a fault at its k-th mutating call."""
+        return self.fork(self.change, fault, k)
+
+    def points(self, work: Callable[[], None]) -> int:
+        """How many mutating calls undisturbed work makes."""
+        status, count = self.fork(work, NO_FAULT, 0)
+        assert status == DONE, count
+        return int(count)
+
+    def problems_now(self) -> Iterator[str]:
+        """What is wrong at this instant, whatever happened to the run."""
+        tree = self.tree()
+        for name in self.old.keys() | self.new.keys():
+            # The new directory is private until it has its owner.
+            private = name == "new" and name in tree and tree[name][1] == stat.S_IFDIR | 0o700
+            if tree.get(name) not in (self.old.get(name), self.new.get(name)) and not private:
+                yield f"{name} is neither old nor new: {tree.get(name)}"
+        for name, (content, mode, _uid, _old) in tree.items():
+            if b"secret" in content and stat.S_IMODE(mode) != 0o600:
+                yield f"{name} holds a secret with mode {stat.S_IMODE(mode):04o}"
+
+    def problems_after_next_run(self) -> Iterator[str]:
+        """What the next, undisturbed run leaves wrong."""
+        status, message = self.run()
+        if status != DONE:
+            yield f"the next run fails: {message}"
+        if self.tree() != self.new:
+            yield f"the next run ends with {sorted(self.tree())}"
+        if os.listdir(self.state):
+            yield f"the state directory holds {os.listdir(self.state)}"
+
+
+@pytest.fixture(params=[True, False], ids=["hard links", "copies"])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+    return World(tmp_path, hard_links=request.param)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_at_any_call_leaves_old_or_new_and_the_next_run_is_new(
+    world: World, fault: Fault
+) -> None:
+    points = world.points(world.change)
+    assert points > 40
+    problems = []
+    for k in range(1, points + 1):
+        world.reset()
+        status, message = world.run(fault, k)
+        found = list(world.problems_now())
+        if status not in ((KILLED,) if fault is KILL else (DONE, FAILED)):
+            found.append(f"the run ended with status {status}: {message}")
+        if status == DONE and world.tree() != world.new:
+            found.append("the run reports success and the files are not the new ones")
+        if status == FAILED:
+            found += explained(world, message, fault)
+        found += world.problems_after_next_run()
+        problems += [f"call {k}: {problem}" for problem in found]
+    assert not problems, "\n".join(problems)
+
+
+def explained(world: World, message: str, fault: Fault) -> Iterator[str]:
+    """What the error sentence says about the state must be so."""
+    if f"({errno.errorcode[fault.number]})" not in message:
+        yield f"the error does not name the cause: {message}"
+    if message.endswith("nothing was changed") and world.tree() != world.old:
+        yield f"it says that nothing was changed: {message}"
+    if "new files are in place" in message and any(
+        world.tree().get(n) != v for n, v in world.new.items()
+    ):
+        yield f"it says that the new files are in place: {message}"
+    if "; " not in message and world.tree() != world.old:
+        yield f"it does not say in which state the files are: {message}"
+
+
+def test_a_run_that_is_killed_while_it_takes_back_an_earlier_one_is_taken_back_too(
+    world: World,
+) -> None:
+    points = world.points(world.change)
+    problems, trials = [], 0
+    # Each pair of calls was tried once; the suite takes a spread of them.
+    for k in range(points // 3, points, points // 6):
+        world.reset()
+        world.run(KILL, k)
+        for again in range(1, world.points(world.recover) + 1):
+            world.reset()
+            assert world.run(KILL, k)[0] == KILLED
+            assert world.fork(world.recover, KILL, again)[0] == KILLED
+            trials += 1
+            found = [*world.problems_now(), *world.problems_after_next_run()]
+            problems += [f"calls {k} and {again}: {problem}" for problem in found]
+    assert trials > 50
+    assert not problems, "\n".join(problems)
