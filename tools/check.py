@@ -46,6 +46,11 @@ def log_of(name: str) -> Path:
     return RESULTS / f"{name}.log"
 
 
+def files_of(name: str, ending: str) -> list[Path]:
+    """Return what a check left behind: under its own name, and under that of each of its parts."""
+    return sorted([*RESULTS.glob(f"{name}.{ending}"), *RESULTS.glob(f"{name}-*.{ending}")])
+
+
 def logged(
     name: str, argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path = ROOT
 ) -> int:
@@ -126,7 +131,7 @@ def sanity_targets() -> Counts:
                 Counts(skipped=1, notes=(f"skipped: Python {words} is not on this machine",))
             )
             continue
-        name = f"sanity-{words}"
+        name = f"sanity-targets-{words}"
         tests = ["--test", "compile", "--test", "import"]
         code, log = ansible_test(
             name, "sanity", "--venv", "--color", "no", "--python", words, *tests
@@ -182,7 +187,7 @@ def scenario(name: str) -> Counts:
     """Run one scenario on new hosts: it is one test itself, and each test of its verifier is one more."""
     step = f"molecule-{name}"
     report = RESULTS / f"{step}.xml"
-    env = {**with_hosts(), "PYTEST_ADDOPTS": f"--junitxml={report}", "NO_COLOR": "1"}
+    env = {**with_hosts(), "NO_COLOR": "1"}
     code = logged(step, [VENV / "bin" / "molecule", "test", "--scenario-name", name], env=env)
     verified = from_junit(step, report.read_text(encoding="utf-8") if report.exists() else None, 0)
     return from_code(step, code).plus(verified)
@@ -220,7 +225,7 @@ def steps(only: str | None = None) -> list[Step]:
 
 def show_failure(name: str) -> None:
     """Print the end of every log that a failed check left."""
-    for log in sorted(RESULTS.glob(f"{name}*.log")):
+    for log in files_of(name, "log"):
         lines = log.read_text("utf-8", "replace").rstrip("\n").split("\n")
         say(f"--- the last {min(TAIL_LINES, len(lines))} lines of {log.relative_to(ROOT)}")
         say("\n".join(lines[-TAIL_LINES:]))
@@ -231,7 +236,7 @@ def carry_out(plan: Sequence[Step]) -> Counts:
     done: list[Counts] = []
     for number, step in enumerate(plan, start=1):
         say(f"[{number}/{len(plan)}] {step.name} ...")
-        for old in [*RESULTS.glob(f"{step.name}.*"), *RESULTS.glob(f"{step.name}-*")]:
+        for old in files_of(step.name, "*"):
             old.unlink()
         began = time.monotonic()
         try:

@@ -3,6 +3,7 @@
 """Find a container engine that answers, or bring one up; stop it again only if this checkout started it.
 
     engine.py          print the engine's program name once it answers
+    engine.py sweep    remove the test containers that a run cut short left behind
     engine.py stop     stop the daemon that this checkout started, and nothing else
 
 Environment: TWINGUARD_ENGINE=docker|podman uses that one and no other.
@@ -23,6 +24,8 @@ PIDFILE = BUILD / "engine.pid"
 LOG = BUILD / "engine.log"
 KNOWN = ("docker", "podman")
 START_SECONDS = 60.0
+# The label "owner" of every container that a test starts begins with one of these.
+TEST_OWNERS = ("twinguard-molecule", "twinguard-faults", "twinguard-test")
 
 
 class Host(NamedTuple):
@@ -153,25 +156,27 @@ def ensure(env: Mapping[str, str]) -> str:
     return engine
 
 
-def environment(engine: str) -> dict[str, str]:
-    """Return the variables by which Ansible, Molecule and the tests find the engine.
+def left_behind(listing: str) -> list[str]:
+    """Return the ids of test containers from lines of "id owner"; the demo's own are left alone."""
+    pairs = (line.split(maxsplit=1) for line in listing.splitlines())
+    return [pair[0] for pair in pairs if len(pair) == 2 and pair[1].startswith(TEST_OWNERS)]
 
-    :raises Problem: for a podman whose API socket is not there; community.docker speaks to that.
-    """
-    if engine == "docker":
-        return {"TWINGUARD_ENGINE": engine}
-    socket = run(
-        [engine, "info", "--format", "{{.Host.RemoteSocket.Path}}"],
-        "ask podman for its socket",
-        quiet=True,
-    )
-    path = socket.strip().partition("unix://")[2] or socket.strip()
-    if not Path(path).exists():
-        flag = "" if os.geteuid() == 0 else "--user "
-        raise Problem(
-            f"podman's API socket {path} is missing: start it by `systemctl {flag}start podman.socket`."
-        )
-    return {"TWINGUARD_ENGINE": engine, "DOCKER_HOST": f"unix://{path}"}
+
+def sweep() -> int:
+    """Remove test containers; return how many there were."""
+    engine = next(iter(look(os.environ.get("TWINGUARD_ENGINE") or None).answering), None)
+    if engine is None:
+        return 0
+    listing = [engine, "ps", "--all", "--format", '{{.ID}} {{.Label "owner"}}']
+    ids = left_behind(run(listing, "list the containers", quiet=True))
+    if ids:
+        run([engine, "rm", "--force", "--volumes", *ids], "remove the test containers", quiet=True)
+    return len(ids)
+
+
+def environment(engine: str) -> dict[str, str]:
+    """Return the variable by which the inventories and tests know the engine."""
+    return {"TWINGUARD_ENGINE": engine}
 
 
 def our_pid() -> int | None:
@@ -216,8 +221,10 @@ def _is_zombie(pid: int) -> bool:
 def _body(arguments: list[str]) -> int:
     if arguments == ["stop"]:
         say("The container engine was stopped." if stop() else "No container engine of ours runs.")
+    elif arguments == ["sweep"]:
+        say(f"{sweep()} test containers had been left behind.")
     elif arguments:
-        raise Problem("Usage: engine.py [stop]")
+        raise Problem("Usage: engine.py [sweep|stop]")
     else:
         say(ensure(os.environ))
     return 0
