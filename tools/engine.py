@@ -11,6 +11,7 @@ Environment: TWINGUARD_ENGINE=docker|podman uses that one and no other.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -18,13 +19,13 @@ import subprocess
 from pathlib import Path
 from typing import Mapping, NamedTuple
 
-from workshop import BUILD, Problem, main, run, say, wait_for
+from workshop import BUILD, ROOT, Problem, main, run, say, wait_for
 
 PIDFILE = BUILD / "engine.pid"
 LOG = BUILD / "engine.log"
 KNOWN = ("docker", "podman")
 START_SECONDS = 60.0
-# The label "owner" of every container that a test starts begins with one of these.
+# The label "owner" of every container that a test starts is one of these with the checkout's id.
 TEST_OWNERS = ("twinguard-molecule", "twinguard-faults", "twinguard-test")
 
 
@@ -156,10 +157,19 @@ def ensure(env: Mapping[str, str]) -> str:
     return engine
 
 
-def left_behind(listing: str) -> list[str]:
-    """Return the ids of test containers from lines of "id owner"; the demo's own are left alone."""
+def checkout_id(env: Mapping[str, str]) -> str:
+    """Return what tells this checkout's test containers from another's; molecule/inventory computes the same."""
+    return env.get("TG_ID") or hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]
+
+
+def left_behind(listing: str, checkout: str) -> list[str]:
+    """Return the ids of this checkout's test containers from lines of "id owner".
+
+    The demo's and other checkouts' containers are left alone.
+    """
+    owners = {f"{kind}-{checkout}" for kind in TEST_OWNERS}
     pairs = (line.split(maxsplit=1) for line in listing.splitlines())
-    return [pair[0] for pair in pairs if len(pair) == 2 and pair[1].startswith(TEST_OWNERS)]
+    return [pair[0] for pair in pairs if len(pair) == 2 and pair[1] in owners]
 
 
 def sweep() -> int:
@@ -168,7 +178,7 @@ def sweep() -> int:
     if engine is None:
         return 0
     listing = [engine, "ps", "--all", "--format", '{{.ID}} {{.Label "owner"}}']
-    ids = left_behind(run(listing, "list the containers", quiet=True))
+    ids = left_behind(run(listing, "list the containers", quiet=True), checkout_id(os.environ))
     if ids:
         run([engine, "rm", "--force", "--volumes", *ids], "remove the test containers", quiet=True)
     return len(ids)
