@@ -26,6 +26,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._journal_io im
     clean_up,
     set_owner_and_mode,
     take_back,
+    unlink_quietly,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
     Entry as ScanEntry,
@@ -34,6 +35,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path imp
     FilesError,
     FileState,
     doing,
+    locate,
     read_file,
     remove_tree,
     scan,
@@ -72,6 +74,7 @@ __all__ = [
     "plan_files",
     "read_file",
     "remove_tree",
+    "replace_file",
     "scan",
     "unfinished",
 ]
@@ -92,6 +95,20 @@ class Recovery:
 def unfinished(state_dir: str) -> bool:
     """Whether an earlier run ended midway; read only. The next Transaction takes it back."""
     return any(name != "journal.new" for name in scan(state_dir) or {} if name[:7] == "journal")
+
+
+def replace_file(path: str, content: bytes, mode: int) -> None:
+    """Replace or make one file in one step, for output that nothing else depends on. FilesError."""
+    with locate(path) as place, doing("write", path):
+        temp = temp_name(place.name, mark_of(path))
+        with opened_dir(place.dir_fd, ".") as fd:
+            try:
+                create_file(fd, temp, content, mode, -1, -1, None)
+                os.rename(temp, place.name, src_dir_fd=fd, dst_dir_fd=fd)
+            except BaseException:
+                unlink_quietly(temp, fd)
+                raise
+            os.fsync(fd)
 
 
 class Transaction:
@@ -227,7 +244,9 @@ class Transaction:
         elif isinstance(step.spec, FileSpec):
             like = entry.name if entry.existed else None
             with doing("write", entry.path):
-                made = create_file(dir_fd, entry.temp, step.spec.content, step.mode, step.uid, step.gid, like)
+                made = create_file(
+                    dir_fd, entry.temp, step.spec.content, step.mode, step.uid, step.gid, like
+                )
             entry.dev, entry.ino = made.st_dev, made.st_ino
 
     def _commit(self) -> None:

@@ -27,6 +27,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._files import 
     Transaction,
     Wanted,
     plan_files,
+    replace_file,
     unfinished,
 )
 
@@ -539,3 +540,13 @@ def test_two_processes_at_once_lose_no_change(etc: Path, state: str) -> None:
 
 def test_all_that_modules_need_is_exported() -> None:
     assert set(_files.__all__) <= set(dir(_files))
+
+
+def test_one_file_is_replaced_in_one_step(etc: Path) -> None:
+    put(etc / "report", b"old", 0o644)
+    replace_file(f"{etc}/report", b"new", 0o600)
+    assert ((etc / "report").read_bytes(), mode_of(etc / "report")) == (b"new", 0o600)
+    (etc / "dir").mkdir()
+    with pytest.raises(FilesError, match=r"cannot write .*/dir: Is a directory \(EISDIR\)"):
+        replace_file(f"{etc}/dir", b"new", 0o600)
+    assert sorted(tree(etc)) == ["dir", "report"]

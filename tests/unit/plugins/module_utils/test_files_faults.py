@@ -12,6 +12,7 @@ import errno
 import os
 import shutil
 import stat
+import tempfile
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,8 +215,11 @@ class World:
 
 
 @pytest.fixture(params=[True, False], ids=["hard links", "copies"])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
-    return World(tmp_path, hard_links=request.param)
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    # In memory where there is such a filesystem: thousands of fsync calls wear and block a real disk.
+    memory = "/dev/shm"
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as base:
+        yield World(Path(base), hard_links=request.param)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
