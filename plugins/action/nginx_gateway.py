@@ -100,8 +100,16 @@ def _files(policy: Policy, renderer: Renderer) -> dict[str, t.Any]:
         "companions": [
             {"path": _logrotate_path(policy.name), "content": renderer.render(LOGROTATE, by_syntax[0][1])}
         ],
+        "watch": _read_by_nginx(policy),
         "directories": [str(Path(policy.log_path).parent)],
     }
+
+
+def _read_by_nginx(policy: Policy) -> list[str]:
+    """Certificates and the like: nginx goes on with the old ones until it is reloaded."""
+    tls = policy.tls
+    paths = [tls.certificate, tls.key, tls.client_ca] if tls else []
+    return [path for path in paths + [upstream.ca for upstream in policy.upstreams] if path]
 
 
 def _logrotate_path(name: str) -> str:
@@ -114,6 +122,7 @@ def _told_by_policy(policy: Policy, answer: dict[str, t.Any]) -> dict[str, t.Any
         cause = explain(policy, answer.get("complaints") or [])
         if cause:
             answer["msg"] = "%s; the former configuration stays in force" % cause
+            answer.pop("exception", None)  # ansible-core shows its text in place of msg
     for one in answer.get("controls") or []:
         force = (one["status"], answer["msg"] if answer.get("failed") else one["reason"])
         evidence = {key: answer[key] for key in ("generation", "nginx_version") if answer.get(key)}

@@ -73,7 +73,7 @@ def explain(policy: Policy, complaints: Sequence[Mapping[str, Any]]) -> Optional
         for pattern, explanation in _EXPLANATIONS:
             found = re.search(pattern, text)
             if found:
-                option = _option_for(policy, found.group(1))
+                option = _option_for(policy, found.group(1), "bind" in pattern or "duplicate" in pattern)
                 return "option '%s' = %r: %s (nginx: %s)" % (option, found.group(1), explanation, text)
     return None
 
@@ -91,8 +91,10 @@ _EXPLANATIONS = (
 )  # fmt: skip
 
 
-def _option_for(policy: Policy, value: str) -> str:
+def _option_for(policy: Policy, value: str, listening: bool) -> str:
     """The option that holds a value nginx complained of."""
+    if listening:
+        return "marker_port" if value == "127.0.0.1:%d" % policy.marker_port else "listen"
     bare = value.split(":")[0]
     for upstream in policy.upstreams:
         for index, server in enumerate(upstream.servers):
@@ -102,9 +104,7 @@ def _option_for(policy: Policy, value: str) -> str:
         for option in ("certificate", "key", "client_ca"):
             if getattr(policy.tls, option) == value:
                 return "tls." + option
-    if value in policy.server_names:
-        return "server_names"
-    return "marker_port" if value.endswith(":%d" % policy.marker_port) else "listen"
+    return "server_names" if value in policy.server_names else "tls.client_ca"
 
 
 def _reach(address: str) -> str:

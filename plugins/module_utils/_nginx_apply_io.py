@@ -210,10 +210,11 @@ class Site:
 
     def _stamps(self) -> Dict[str, List[int]]:
         stamps = {}
-        for path, _one in self.want.files:
+        watched = list(self.params["watch"]) if self.want.generation else []
+        for path in [path for path, _one in self.want.files] + watched:
             with contextlib.suppress(FileNotFoundError):
-                info = os.lstat(path)
-                stamps[path] = [info.st_ino, info.st_ctime_ns]
+                info = os.stat(path)  # a renewed certificate is often a link to another file
+                stamps[path] = [info.st_ino, info.st_mtime_ns, info.st_size]
         return stamps
 
     def _proven(self) -> bool:

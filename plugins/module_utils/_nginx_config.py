@@ -56,6 +56,7 @@ ARGUMENT_SPEC: Dict[str, Any] = {
         "options": {"path": {"type": "path", "required": True}, "content": {"type": "str", "required": True}},
     },
     "directories": {"type": "list", "elements": "path", "default": []},
+    "watch": {"type": "list", "elements": "path", "default": []},
     "probes": {
         "type": "list",
         "elements": "dict",
@@ -362,9 +363,10 @@ def _text(content: Optional[bytes]) -> Optional[str]:
 
 
 def proof_record(generation: Optional[str], stamps: Mapping[str, Sequence[int]]) -> bytes:
-    """What the state directory keeps after a proof: inode and change time of each proven file.
+    """What the state directory keeps after a proof: inode, time and size of each proven file.
 
-    A file that was edited and put back bears another change time, so nginx may have loaded the edit.
+    A file that was edited and put back bears another time, and nginx may have loaded the edit. A
+    transaction that was taken back puts the very same file back, so nothing is suspected then.
     """
     document: Dict[str, Any] = {"generation": generation, "files": {k: list(v) for k, v in stamps.items()}}
     return (json.dumps(document, sort_keys=True, indent=1) + "\n").encode()

@@ -79,6 +79,12 @@ options:
     type: list
     elements: path
     default: []
+  watch:
+    description:
+      - Files that nginx read when it was last proven, such as certificates. nginx is reloaded when one of them was touched since.
+    type: list
+    elements: path
+    default: []
   probes:
     description: Questions to put to the running server after a change and at every run.
     type: list
