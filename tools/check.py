@@ -116,7 +116,7 @@ def ansible_test(name: str, *words: str) -> tuple[int, str]:
 def sanity_own() -> Counts:
     """Run every sanity test on the Python of the virtual environment."""
     own = "{}.{}".format(*sanity.controller_python())
-    code, log = ansible_test("sanity", "sanity", "--venv", "--color", "no", "--python", own)
+    code, log = ansible_test("sanity", "sanity", "--local", "--color", "no", "--python", own)
     return from_sanity(log, code)
 
 

@@ -31,22 +31,22 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def tool_env(base: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the environment in which the tools of the virtual environment see this checkout and no other."""
-    env = {
-        name: value
-        for name, value in base.items()
-        if name not in ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME")
-    }
-    env["PATH"] = f"{VENV / 'bin'}{os.pathsep}{base.get('PATH', os.defpath)}"
+def tool_env() -> dict[str, str]:
+    """Return the environment in which the installed tools see this checkout and no other."""
+    env = dict(os.environ)
+    # Bytecode is kept: without it every start of Ansible compiles itself anew.
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    env.pop("PYTHONHOME", None)
+    env["PATH"] = f"{VENV / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}"
     env["VIRTUAL_ENV"] = str(VENV)
     env["ANSIBLE_COLLECTIONS_PATH"] = str(COLLECTIONS)
-    # The default is shared by all checkouts of a user: Molecule's state would collide, stale installs shadow ours.
+    # The default is shared by all checkouts of a user: Molecule's state would collide, and a stale
+    # install of another checkout would be found instead of this one.
     env["ANSIBLE_HOME"] = str(BUILD / "ansible")
     # Molecule warns about a top-level molecule/ unless it is told that this is meant.
     env.setdefault("MOLECULE_GLOB", "molecule/*/molecule.yml")
     # ansible-core refuses to start in a locale that is not UTF-8.
-    if "UTF-8" not in base.get("LC_ALL", base.get("LANG", "")).upper():
+    if "UTF-8" not in env.get("LC_ALL", env.get("LANG", "")).upper():
         env["LC_ALL"] = "C.UTF-8"
     return env
 
