@@ -12,7 +12,7 @@ CHECK = $(PYTHON3) tools/check.py
 # Bytecode is kept: without it every start of Ansible compiles itself anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo demo-down test lint types unit sanity units galaxy faults molecule bench images lock clean
+.PHONY: help setup demo demo-down test lint format types unit sanity units galaxy faults molecule bench images lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ test: setup ## Run every check below, in this order, up to the first failure
 
 lint: setup ## Ruff, yamllint, ansible-lint, changelog and documentation
 	@$(CHECK) lint
+
+format: setup ## Fold the Python as `make lint` wants it
+	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format --quiet .
 
 types: setup ## mypy
 	@$(CHECK) types
