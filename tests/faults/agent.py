@@ -1,0 +1,229 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Break a module at each of its mutating system calls, where it runs: on this machine or in a container.
+
+Usage: python3 agent.py CASE_FILE WORK_DIR. Standard library only, Python 3.9 or newer, needs strace.
+Prints JSON lines: first {"points": N}, then one for each trial with its problems.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+CALLS = (
+    "openat,open,creat,write,pwrite64,writev,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,"
+    "mkdir,mkdirat,rmdir,chmod,fchmod,fchmodat,chown,fchown,fchownat,lchown,utimensat,setxattr,fsetxattr,lsetxattr,"
+    "removexattr,fremovexattr,lremovexattr,truncate,ftruncate,fallocate,fsync,fdatasync,sendfile,copy_file_range"
+)
+ERRORS = ("ENOSPC", "EIO", "EROFS")
+LIMIT = 120  # seconds for one run of the module
+
+Tree = dict[str, tuple[str, int, int, int]]  # path -> (content or link target, mode, owner, group)
+
+
+class Point(NamedTuple):
+    """The n-th call of one name since the process began."""
+
+    call: str
+    n: int
+    shown: str
+
+
+class Run(NamedTuple):
+    """How one run of the module ended. `result` is its JSON, or None without any."""
+
+    status: int
+    result: dict[str, Any] | None
+    output: str
+
+
+def load(path: str, work: str) -> Any:
+    """The Case of a case file; it may use the directory `work`."""
+    spec = importlib.util.spec_from_file_location("fault_case", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Case(work)
+
+
+class Agent:
+    """Runs all trials of one case."""
+
+    def __init__(self, case: Any, work: str) -> None:
+        self.case, self.work = case, work
+        self.trace = os.path.join(work, "trace")
+        self.old: Tree = {}
+        self.new: Tree = {}
+
+    def run(self, inject: str = "", traced: bool = False) -> Run:
+        """Run the module once, with a fault, only traced, or undisturbed."""
+        command = list(self.case.command())
+        if inject or traced:
+            strace = ["strace", "-qq", "-y", "-s", "40", "-o", self.trace, "-e", "trace=" + CALLS]
+            command = [*strace, *(["-e", "inject=" + inject] if inject else []), *command]
+        # The same environment each time, so that the n-th call is the same call each time.
+        env = {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "LC_ALL": "C.UTF-8",
+            "HOME": self.work,
+            "PYTHONHASHSEED": "0",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **self.case.environment(),
+        }
+        done = subprocess.run(
+            command, cwd="/", env=env, capture_output=True, text=True, timeout=LIMIT, check=False
+        )
+        lines = done.stdout.strip().splitlines()
+        try:
+            result = json.loads(lines[-1]) if lines else None
+        except ValueError:
+            result = None
+        return Run(done.returncode, result, done.stdout + done.stderr)
+
+    def calls(self) -> Iterator[Point]:
+        """The mutating calls of the last traced run that touch the watched directories."""
+        seen: Counter[str] = Counter()
+        for line in Path(self.trace).read_text(errors="replace").splitlines():
+            found = re.match(r"(\w+)\((.*)", line)
+            if not found:
+                continue
+            call, rest = found.groups()
+            seen[call] += 1
+            opens = call in ("openat", "open") and not re.search(r"O_CREAT|O_WRONLY|O_RDWR", rest)
+            if not opens and any(directory in rest for directory in self.case.watched):
+                yield Point(call, seen[call], rest[:120])
+
+    def prepare(self) -> list[Point]:
+        """Learn what old and new look like and where the faults go."""
+        self.case.prepare()
+        lists = []
+        for _ in range(2):
+            self.case.reset()
+            self.old = tree(self.case.watched)
+            done = self.run(traced=True)
+            if done.status != 0 or self.old == tree(self.case.watched):
+                raise SystemExit(
+                    f"an undisturbed run must succeed and change something: {done.output}"
+                )
+            self.new = tree(self.case.watched)
+            lists.append(list(self.calls()))
+        names = [[(point.call, point.n) for point in points] for points in lists]
+        if names[0] != names[1]:
+            raise SystemExit(
+                "two undisturbed runs make different calls; faults would hit at random"
+            )
+        return lists[0]
+
+    def trial(self, point: Point, fault: str) -> list[str]:
+        """Reset, run with the fault, look, run again, look."""
+        self.case.reset()
+        action = "signal=KILL" if fault == "KILL" else "error=" + fault
+        done = self.run(f"{point.call}:{action}:when={point.n}")
+        problems = [] if self.was_hit(point) else ["the fault did not hit the intended call"]
+        problems += self.now()
+        problems += [] if fault == "KILL" else list(self.reported(done, fault))
+        problems += self.case.now()
+        again = self.run()
+        if again.status != 0 or (again.result or {}).get("failed"):
+            problems.append(f"the next run fails: {again.output[-400:]}")
+        problems += different(self.new, tree(self.case.watched))
+        problems += self.case.after()
+        return problems
+
+    def was_hit(self, point: Point) -> bool:
+        """Whether the n-th call of that name was, this time too, one on a watched directory."""
+        return any((call, n) == (point.call, point.n) for call, n, _shown in self.calls())
+
+    def now(self) -> Iterator[str]:
+        """Old or new, nothing between, and no secret in the open."""
+        for path, present in tree(self.case.watched).items():
+            if not path.rsplit("/", 1)[-1].startswith(".tg-") and "/journal" not in path:
+                fits = present in (self.old.get(path), self.new.get(path))
+                if not fits and present[1] != stat.S_IFDIR | 0o700:
+                    yield f"{path} is neither old nor new: {present}"
+            if any(secret in present[0] for secret in self.case.secrets) and present[1] & 0o077:
+                yield f"{path} shows a secret to others: mode {present[1] & 0o7777:04o}"
+        missing = self.old.keys() & self.new.keys() - tree(self.case.watched).keys()
+        for path in sorted(missing):
+            yield f"{path} is gone"
+
+    def reported(self, done: Run, fault: str) -> Iterator[str]:
+        """A run that met an error says so, or has done its work all the same."""
+        result = done.result or {}
+        if done.status == 0 and not result.get("failed"):
+            for problem in different(self.new, tree(self.case.watched)):
+                yield "success is reported, but " + problem
+        elif not result.get("failed"):
+            yield f"no result was reported: {done.output[-400:]}"
+        elif (
+            f"({fault})" not in result["msg"]
+            or os.strerror(getattr(errno, fault)) not in result["msg"]
+        ):
+            yield f"the message does not name {fault}: {result['msg']}"
+        if "Traceback" in done.output:
+            yield f"there is a traceback: {done.output[-400:]}"
+
+
+def tree(places: list[str]) -> Tree:
+    """Everything below the directories."""
+    found: Tree = {}
+    for place in places:
+        for path in [Path(place), *sorted(Path(place).rglob("*"))]:
+            if path.is_symlink() or path.exists():
+                found[str(path)] = look(path)
+    return found
+
+
+def look(path: Path) -> tuple[str, int, int, int]:
+    status = path.lstat()
+    content = ""
+    if stat.S_ISLNK(status.st_mode):
+        content = os.readlink(path)
+    elif stat.S_ISREG(status.st_mode):
+        content = path.read_bytes().decode("latin-1")
+    return content, status.st_mode, status.st_uid, status.st_gid
+
+
+def different(wanted: Tree, present: Tree) -> list[str]:
+    """Each path that is not as wanted."""
+    return [
+        f"{path} is {present.get(path, 'missing')}, not {wanted.get(path, 'absent')}"[:300]
+        for path in sorted(wanted.keys() | present.keys())
+        if wanted.get(path) != present.get(path)
+    ]
+
+
+def faults_for(case: Any, index: int, call: str) -> list[str]:
+    """KILL at each point; every error too, or one in turn where a run is slow."""
+    # The kernel never answers an fsync with EROFS.
+    errors = [error for error in ERRORS if not (error == "EROFS" and "sync" in call)]
+    return ["KILL", *([errors[index % len(errors)]] if case.spread else errors)]
+
+
+def main(case_file: str, work: str) -> None:
+    """Print what happened at each point."""
+    case = load(case_file, work)
+    agent = Agent(case, work)
+    points = agent.prepare()
+    print(json.dumps({"points": len(points)}), flush=True)
+    for index, point in enumerate(points):
+        for fault in faults_for(case, index, point.call):
+            problems = agent.trial(point, fault)
+            title = f"{fault} at {point.call} #{point.n} ({point.shown})"
+            print(json.dumps({"fault": fault, "title": title, "problems": problems}), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
