@@ -57,7 +57,8 @@ class Bench:
 
     def play(self, playbook: Path, *words: str) -> Cost:
         """Run a playbook on the host; a Problem with its output when it fails."""
-        argv = [VENV / "bin" / "ansible-playbook", "-i", BENCH / "hosts.yml", playbook, *words]
+        program = str(VENV / "bin" / "ansible-playbook")
+        argv = [program, "-i", str(BENCH / "hosts.yml"), str(playbook), *words]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         began = time.perf_counter()
         done = subprocess.run(
