@@ -116,6 +116,7 @@ def send(connection: Connection, request: Dict[str, Any], number: int, host: str
             break
         result["arrivals"].append(time.monotonic())
         pieces.append(piece)
+    response.close()  # before Python 3.13 reading to the end by read1() does not free the connection
     result["body"] = b"".join(pieces).decode("utf-8", "replace")[:RETURNED_BODY_MAX]
 
 
