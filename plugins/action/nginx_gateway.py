@@ -9,6 +9,7 @@ import typing as t
 from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_data import (
@@ -17,7 +18,9 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_data 
     SYNTAXES,
     template_data,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_keys import refuse_bare_keys
+from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_keys import (
+    refuse_bare_keys,
+)
 from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_proof import (
     explain,
     findings,
@@ -28,7 +31,8 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_spec 
     REQUIRED_WHEN_PRESENT,
     TIER_SPEC,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_gateway import Policy, parse_policy
+from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_types import Policy
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_gateway import parse_policy
 from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
 from ansible_collections.twinguard.hardening.plugins.plugin_utils._render import Renderer
 
@@ -41,7 +45,9 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None
+    ) -> dict[str, t.Any]:
         self._supports_check_mode = True
         result = super().run(tmp, task_vars)
         try:
@@ -50,13 +56,20 @@ class ActionModule(ActionBase):
             policy = None
             if options["state"] == "present":
                 policy = parse_policy(options)
-                arguments.update(_files(policy, Renderer(_TEMPLATES, options["templates"])), probes=probes(policy))
+                arguments.update(
+                    _files(policy, Renderer(_TEMPLATES, options["templates"])),
+                    probes=probes(policy),
+                )
             else:
-                arguments["companions"] = [{"path": _logrotate_path(options["name"]), "content": ""}]
+                arguments["companions"] = [
+                    {"path": _logrotate_path(options["name"]), "content": ""}
+                ]
         except ControlError as error:
             return dict(result, failed=True, changed=False, msg=str(error), controls=[])
         answer = self._execute_module(
-            module_name="twinguard.hardening.nginx_config", module_args=arguments, task_vars=task_vars
+            module_name="twinguard.hardening.nginx_config",
+            module_args=arguments,
+            task_vars=task_vars,
         )
         # The arguments are whole files; what the user wrote is in his play.
         answer.pop("invocation", None)
@@ -65,19 +78,23 @@ class ActionModule(ActionBase):
     def _options(self) -> dict[str, t.Any]:
         """The task's options with types and defaults; ControlError or AnsibleActionFail when they do not fit."""
         refuse_bare_keys(self._task.args)
-        _checked, options = self.validate_argument_spec(GATEWAY_SPEC, required_if=REQUIRED_WHEN_PRESENT)
+        _checked, options = self.validate_argument_spec(
+            GATEWAY_SPEC, required_if=REQUIRED_WHEN_PRESENT
+        )
         if not all(isinstance(tier, dict) for tier in options["tiers"].values()):
-            raise ControlError("tiers", options["tiers"], "holds a tier that is not a dictionary",
-                               "write each as name: {rate: 10r/s, burst: 20}")
+            raise ControlError(
+                "tiers",
+                options["tiers"],
+                "holds a tier that is not a dictionary",
+                "write each as name: {rate: 10r/s, burst: 20}",
+            )
         options["tiers"] = {name: self._tier(name, tier) for name, tier in options["tiers"].items()}
         return options
 
     def _tier(self, name: str, tier: dict[str, t.Any]) -> dict[str, t.Any]:
-        from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-
         checked = ArgumentSpecValidator(TIER_SPEC).validate(tier)
         if checked.error_messages:
-            raise AnsibleActionFail("option 'tiers.%s': %s" % (name, "; ".join(checked.error_messages)))
+            raise AnsibleActionFail(f"option 'tiers.{name}': {'; '.join(checked.error_messages)}")
         return checked.validated_parameters
 
 
@@ -98,7 +115,10 @@ def _files(policy: Policy, renderer: Renderer) -> dict[str, t.Any]:
         "secret_files": files[True],
         "files": files[False],
         "companions": [
-            {"path": _logrotate_path(policy.name), "content": renderer.render(LOGROTATE, by_syntax[0][1])}
+            {
+                "path": _logrotate_path(policy.name),
+                "content": renderer.render(LOGROTATE, by_syntax[0][1]),
+            }
         ],
         "watch": _read_by_nginx(policy),
         "directories": [str(Path(policy.log_path).parent)],
@@ -113,7 +133,7 @@ def _read_by_nginx(policy: Policy) -> list[str]:
 
 
 def _logrotate_path(name: str) -> str:
-    return "/etc/logrotate.d/twinguard-%s" % name
+    return f"/etc/logrotate.d/twinguard-{name}"
 
 
 def _told_by_policy(policy: Policy, answer: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -121,7 +141,7 @@ def _told_by_policy(policy: Policy, answer: dict[str, t.Any]) -> dict[str, t.Any
     if answer.get("failed"):
         cause = explain(policy, answer.get("complaints") or [])
         if cause:
-            answer["msg"] = "%s; the former configuration stays in force" % cause
+            answer["msg"] = f"{cause}; the former configuration stays in force"
             answer.pop("exception", None)  # ansible-core shows its text in place of msg
     for one in answer.get("controls") or []:
         force = (one["status"], answer["msg"] if answer.get("failed") else one["reason"])

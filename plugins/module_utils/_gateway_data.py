@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Sequence
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_gateway import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_types import (
     Limit,
     Policy,
     Route,
@@ -19,12 +19,12 @@ ZONE_SIZE = "10m"  # about 160,000 addresses
 
 # Mozilla's server side TLS guideline 5.7. The finite-field (DHE) suites are left out: they need
 # generated parameters, and every client that knows TLS 1.2 with AEAD knows ECDHE.
-_INTERMEDIATE_CIPHERS = ":".join((
-    "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256",
-    "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384",
-    "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305",
-))  # fmt: skip
-_PROFILES = {
+_INTERMEDIATE_CIPHERS = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
+    ":ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"
+    ":ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+)
+_PROFILES: dict[str, dict[str, Any]] = {
     "modern": {"protocols": "TLSv1.3", "ciphers": None},
     "intermediate": {"protocols": "TLSv1.2 TLSv1.3", "ciphers": _INTERMEDIATE_CIPHERS},
 }
@@ -34,8 +34,8 @@ _PROFILES = {
 class Syntax:
     """A range of nginx versions, ``since`` inclusive and ``before`` exclusive, that reads alike."""
 
-    since: Optional[str]
-    before: Optional[str]
+    since: str | None
+    before: str | None
     http2_directive: bool
     rejects_handshake: bool
 
@@ -47,12 +47,23 @@ SYNTAXES = (
 )
 
 # (template, secret): the files of one generation, in the order in which nginx reads them.
-FILES = (("clients.conf", True), ("limits.conf", False), ("upstreams.conf", False), ("server.conf", False))
+FILES = (
+    ("clients.conf", True),
+    ("limits.conf", False),
+    ("upstreams.conf", False),
+    ("server.conf", False),
+)
 LOGROTATE = "logrotate"
 
-_ERRORS: Tuple[Tuple[str, int, str, str], ...] = (
-    ("400 495 496 497", 400, "bad_request", "The request is malformed, lacks a client certificate, or carries a key in its query string."),
-    ("401", 401, "unauthorized", "Send a valid key in the header X-API-Key, or as Authorization: Bearer."),
+# (codes of nginx, status, word for programs, sentence for people)
+_ERRORS = (
+    (
+        "400 495 496 497",
+        400,
+        "bad_request",
+        "Malformed, without a client certificate, or with a key in the query.",
+    ),
+    ("401", 401, "unauthorized", "Send a valid key as X-API-Key, or as Authorization: Bearer."),
     ("403", 403, "forbidden", "This is not allowed."),
     ("404", 404, "not_found", "There is no such route."),
     ("405", 405, "method_not_allowed", "This route does not take that method."),
@@ -62,10 +73,10 @@ _ERRORS: Tuple[Tuple[str, int, str, str], ...] = (
     ("502", 502, "model_unavailable", "The model does not answer."),
     ("503", 503, "unavailable", "The service is not available."),
     ("504", 504, "model_timeout", "The model did not answer in time."),
-)  # fmt: skip
+)
 
 
-def template_data(policy: Policy, syntax: Syntax) -> Dict[str, Any]:
+def template_data(policy: Policy, syntax: Syntax) -> dict[str, Any]:
     """Everything the templates use, for nginx of one syntax."""
     namespace = "tg_" + policy.name
     zones = _zones(policy, namespace)
@@ -77,7 +88,11 @@ def template_data(policy: Policy, syntax: Syntax) -> Dict[str, Any]:
         "retry_after": _retry_after(policy),
         "zones": [zone for zone in zones if zone["requests"] or zone["connections"]],
         "upstreams": [
-            {"name": _upstream_name(namespace, one.name), "servers": one.servers, "keepalive": one.keepalive}
+            {
+                "name": _upstream_name(namespace, one.name),
+                "servers": one.servers,
+                "keepalive": one.keepalive,
+            }
             for one in policy.upstreams
         ],
         "sockets": [one.text for one in policy.listen],
@@ -93,8 +108,13 @@ def template_data(policy: Policy, syntax: Syntax) -> Dict[str, Any]:
         "error_log": error_log_path(policy.log_path),
         "keep_days": policy.log_keep_days,
         "errors": [
-            {"codes": codes, "status": status, "error": error, "message": message,
-             "headers": _headers(policy) + _error_headers(status, namespace)}
+            {
+                "codes": codes,
+                "status": status,
+                "error": error,
+                "message": message,
+                "headers": _headers(policy) + _error_headers(status, namespace),
+            }
             for codes, status, error, message in _ERRORS
         ],
         "catch_all": not any(route.path == "/" and not route.exact for route in policy.routes),
@@ -104,7 +124,7 @@ def template_data(policy: Policy, syntax: Syntax) -> Dict[str, Any]:
 
 def zone_name(namespace: str, purpose: str, key: str) -> str:
     """A name that changes with its key: nginx ignores a new key under an old name and calls it success."""
-    return "%s_%s_%s" % (namespace, purpose, hashlib.sha256(key.encode()).hexdigest()[:8])
+    return f"{namespace}_{purpose}_{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
 def error_log_path(access_log: str) -> str:
@@ -114,25 +134,30 @@ def error_log_path(access_log: str) -> str:
     return stem + ".error.log"
 
 
-def _keys(policy: Policy) -> List[Dict[str, str]]:
+def _keys(policy: Policy) -> list[dict[str, str]]:
     entries = []
     for client in policy.clients:
         for one in client.credentials:
             # A leading ~ would start a regular expression in a map; a backslash takes that away.
             handle = "\\" + one.handle if one.handle.startswith("~") else one.handle
-            expected = one.digest if one.not_after is None else "%s,%d" % (one.digest, one.not_after)
+            expected = (
+                one.digest if one.not_after is None else "%s,%d" % (one.digest, one.not_after)
+            )
             entries.append({"handle": handle, "expected": expected, "client": client.id})
     return sorted(entries, key=lambda entry: (entry["client"], entry["handle"]))
 
 
-def _tiers(policy: Policy, namespace: str) -> List[Dict[str, Any]]:
+def _tiers(policy: Policy, namespace: str) -> list[dict[str, Any]]:
     return [
-        {"variable": _tier_variable(namespace, name), "clients": [c.id for c in policy.clients if c.tier == name]}
+        {
+            "variable": _tier_variable(namespace, name),
+            "clients": [c.id for c in policy.clients if c.tier == name],
+        }
         for name, _limit in policy.tiers
     ]
 
 
-def _retry_after(policy: Policy) -> Dict[str, Any]:
+def _retry_after(policy: Policy) -> dict[str, Any]:
     seconds = {name: limit.rate.retry_after for name, limit in policy.tiers if limit.rate}
     rejected, address = policy.rejected_limit.rate, policy.address_limit.rate
     return {
@@ -141,33 +166,45 @@ def _retry_after(policy: Policy) -> Dict[str, Any]:
     }
 
 
-def _zones(policy: Policy, namespace: str) -> List[Dict[str, Any]]:
+def _zones(policy: Policy, namespace: str) -> list[dict[str, Any]]:
     """The limits in the order nginx tries them.
 
     One that refuses keeps the later ones from counting: a flood of bad keys is stopped by
     ``rejected`` and so never uses up the address that a good client may share with it.
     """
     zones = [
-        _zone(namespace, "rejected", "$%s_rejected" % namespace, policy.rejected_limit),
-        _zone(namespace, "address", "$%s_address" % namespace, policy.address_limit),
+        _zone(namespace, "rejected", f"${namespace}_rejected", policy.rejected_limit),
+        _zone(namespace, "address", f"${namespace}_address", policy.address_limit),
     ]
     for name, limit in policy.tiers:
         zones.append(_zone(namespace, "tier_" + name, "$" + _tier_variable(namespace, name), limit))
     return zones
 
 
-def _zone(namespace: str, purpose: str, key: str, limit: Limit) -> Dict[str, Any]:
+def _zone(namespace: str, purpose: str, key: str, limit: Limit) -> dict[str, Any]:
     name = zone_name(namespace, purpose, key)
     requests = connections = None
     if limit.rate:
-        burst = " burst=%d%s" % (limit.burst, " nodelay" if limit.nodelay else "") if limit.burst else ""
-        requests = {"zone": name, "rate": limit.rate.text, "use": "zone=%s%s" % (name, burst)}
+        burst = (
+            " burst=%d%s" % (limit.burst, " nodelay" if limit.nodelay else "")
+            if limit.burst
+            else ""
+        )
+        requests = {"zone": name, "rate": limit.rate.text, "use": f"zone={name}{burst}"}
     if limit.connections:
         connections = {"zone": name + "_conn", "use": "%s_conn %d" % (name, limit.connections)}
-    return {"purpose": purpose, "key": key, "size": ZONE_SIZE, "requests": requests, "connections": connections}
+    return {
+        "purpose": purpose,
+        "key": key,
+        "size": ZONE_SIZE,
+        "requests": requests,
+        "connections": connections,
+    }
 
 
-def _route(policy: Policy, route: Route, zones: Sequence[Dict[str, Any]], namespace: str) -> Dict[str, Any]:
+def _route(
+    policy: Policy, route: Route, zones: Sequence[dict[str, Any]], namespace: str
+) -> dict[str, Any]:
     # An open route has no key to judge: only the address counts there.
     used = [zone for zone in zones if route.api_key or zone["purpose"] == "address"]
     upstream = next(one for one in policy.upstreams if one.name == route.upstream)
@@ -180,40 +217,42 @@ def _route(policy: Policy, route: Route, zones: Sequence[Dict[str, Any]], namesp
         "body_max": route.body_max,
         "read_timeout": route.read_timeout,
         "streaming": route.streaming,
-        "upgrade": "$%s_upgrade" % namespace if route.streaming else '""',
-        "connection": "$%s_connection" % namespace if route.streaming else '""',
-        "client_id": "$%s_client" % namespace if route.api_key else '""',
-        "target": "%s://%s" % ("https" if upstream.ca else "http", _upstream_name(namespace, upstream.name)),
+        "upgrade": f"${namespace}_upgrade" if route.streaming else '""',
+        "connection": f"${namespace}_connection" if route.streaming else '""',
+        "client_id": f"${namespace}_client" if route.api_key else '""',
+        "target": f"{'https' if upstream.ca else 'http'}://{_upstream_name(namespace, upstream.name)}",
         "upstream_ca": upstream.ca,
         "upstream_server_name": upstream.server_name,
     }
 
 
-def _tls(policy: Policy) -> Optional[Dict[str, Any]]:
+def _tls(policy: Policy) -> dict[str, Any] | None:
     tls = policy.tls
     if tls is None:
         return None
-    return dict(
-        _PROFILES[tls.profile],
-        certificate=tls.certificate,
-        key=tls.key,
-        client_ca=tls.client_ca,
-        verify_client="on" if tls.client_verify == "required" else "optional",
-    )
+    return {
+        **_PROFILES[tls.profile],
+        "certificate": tls.certificate,
+        "key": tls.key,
+        "client_ca": tls.client_ca,
+        "verify_client": "on" if tls.client_verify == "required" else "optional",
+    }
 
 
-def _headers(policy: Policy) -> List[Dict[str, str]]:
+def _headers(policy: Policy) -> list[dict[str, str]]:
     headers = [{"name": "X-Request-Id", "value": "$request_id"}]
     if policy.tls and policy.tls.hsts_max_age:
-        headers.append({"name": "Strict-Transport-Security", "value": "max-age=%d" % policy.tls.hsts_max_age})
+        headers.append(
+            {"name": "Strict-Transport-Security", "value": "max-age=%d" % policy.tls.hsts_max_age}
+        )
     return headers
 
 
-def _error_headers(status: int, namespace: str) -> List[Dict[str, str]]:
+def _error_headers(status: int, namespace: str) -> list[dict[str, str]]:
     if status == 401:
         return [{"name": "WWW-Authenticate", "value": 'Bearer realm=\\"model\\"'}]
     if status == 429:
-        return [{"name": "Retry-After", "value": "$%s_retry_after" % namespace}]
+        return [{"name": "Retry-After", "value": f"${namespace}_retry_after"}]
     return []
 
 
@@ -224,8 +263,8 @@ def _listen_flags(policy: Policy, syntax: Syntax) -> str:
 
 
 def _tier_variable(namespace: str, tier: str) -> str:
-    return "%s_tier_%s" % (namespace, tier)
+    return f"{namespace}_tier_{tier}"
 
 
 def _upstream_name(namespace: str, upstream: str) -> str:
-    return "%s_%s" % (namespace, upstream)
+    return f"{namespace}_{upstream}"

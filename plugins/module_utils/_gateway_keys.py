@@ -17,7 +17,7 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, time, timezone
-from typing import Any, Mapping, Optional, Sequence, Tuple
+from typing import Any, Mapping, Sequence
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._plan import SECRET, ControlError
 
@@ -26,7 +26,12 @@ MINIMUM_BITS = 128
 _KEY = re.compile(r"[A-Za-z0-9._~+/=-]{1,256}")
 _KEY_HASH = re.compile(r"([A-Za-z0-9._~+/=-]{%d}):([A-Za-z0-9_-]{22})" % HANDLE_LENGTH)
 # What a key is made of decides how much one of its characters can hold at the most.
-_ALPHABETS = ((r"[0-9]+", 10), (r"[0-9a-f]+|[0-9A-F]+", 16), (r"[0-9a-z]+|[0-9A-Z]+", 36), (r"[0-9A-Za-z]+", 62))
+_ALPHABETS = (
+    (r"[0-9]+", 10),
+    (r"[0-9a-f]+|[0-9A-F]+", 16),
+    (r"[0-9a-z]+|[0-9A-Z]+", 36),
+    (r"[0-9A-Za-z]+", 62),
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Credential:
 
     handle: str
     digest: str
-    not_after: Optional[int]
+    not_after: int | None
 
     @property
     def fingerprint(self) -> str:
@@ -47,14 +52,23 @@ def parse_credential(option: str, value: Mapping[str, Any]) -> Credential:
     """One entry of ``clients[].keys``: ``key`` or ``key_hash``, and perhaps ``not_after``."""
     key, key_hash = value.get("key"), value.get("key_hash")
     if (key is None) == (key_hash is None):
-        raise ControlError(option, SECRET, "holds both or neither of key and key_hash", "give exactly one of the two")
+        raise ControlError(
+            option,
+            SECRET,
+            "holds both or neither of key and key_hash",
+            "give exactly one of the two",
+        )
     not_after = value.get("not_after")
     expiry = None if not_after is None else _expiry(option + ".not_after", not_after)
     if key_hash is not None:
         found = _KEY_HASH.fullmatch(str(key_hash))
         if not found:
-            raise ControlError(option + ".key_hash", SECRET, "is not <last %d characters>:<MD5 in base64url>" % HANDLE_LENGTH,
-                               "make it as the role's README shows")
+            raise ControlError(
+                option + ".key_hash",
+                SECRET,
+                "is not <last %d characters>:<MD5 in base64url>" % HANDLE_LENGTH,
+                "make it as the role's README shows",
+            )
         return Credential(found.group(1), found.group(2), expiry)
     text = str(key)
     _refuse_weak(option + ".key", text)
@@ -74,17 +88,21 @@ def strength(key: str) -> int:
     return int(len(key) * math.log2(size))
 
 
-def refuse_shared_keys(entries: Sequence[Tuple[str, Credential]]) -> None:
+def refuse_shared_keys(entries: Sequence[tuple[str, Credential]]) -> None:
     """Two entries must differ in key, and in handle without regard to case (nginx's map ignores it)."""
-    seen = {}
+    seen: dict[str, tuple[str, Credential]] = {}
     for client, credential in entries:
         other = seen.setdefault(credential.handle.lower(), (client, credential))
         if other[1] is credential:
             continue
         if other[1].digest == credential.digest:
-            problem = "is the same key for '%s' and '%s'" % (other[0], client)
+            problem = f"is the same key for '{other[0]}' and '{client}'"
         else:
-            problem = "ends in the same %d characters for '%s' and '%s'" % (HANDLE_LENGTH, other[0], client)
+            problem = "ends in the same %d characters for '%s' and '%s'" % (
+                HANDLE_LENGTH,
+                other[0],
+                client,
+            )
         raise ControlError("clients", SECRET, problem, "issue a new key for one of them")
 
 
@@ -95,22 +113,36 @@ def refuse_bare_keys(args: Mapping[str, Any]) -> None:
     for index, client in enumerate(clients if isinstance(clients, (list, tuple)) else ()):
         option = "clients[%d]" % index
         if not isinstance(client, Mapping):
-            raise ControlError(option, SECRET, "is not a dictionary", "write it as {id: ..., tier: ..., keys: [...]}")
+            raise ControlError(
+                option,
+                SECRET,
+                "is not a dictionary",
+                "write it as {id: ..., tier: ..., keys: [...]}",
+            )
         keys = client.get("keys", [])
         if not isinstance(keys, (list, tuple)) or not all(isinstance(one, Mapping) for one in keys):
             raise ControlError(option + ".keys", SECRET, "is not a list of dictionaries", fix)
     if clients is not None and not isinstance(clients, (list, tuple)):
-        raise ControlError("clients", SECRET, "is not a list", "write a list of {id: ..., tier: ..., keys: [...]}")
+        raise ControlError(
+            "clients", SECRET, "is not a list", "write a list of {id: ..., tier: ..., keys: [...]}"
+        )
 
 
 def _refuse_weak(option: str, key: str) -> None:
     fix = "make one with: openssl rand -base64 32 | tr '+/' '-_' | tr -d ='\\n'"
     if not _KEY.fullmatch(key):
-        raise ControlError(option, SECRET, "is empty, longer than 256 or holds a character outside A-Z a-z 0-9 . _ ~ + / = -", fix)
+        raise ControlError(
+            option,
+            SECRET,
+            "is empty, longer than 256 or holds a character outside A-Z a-z 0-9 . _ ~ + / = -",
+            fix,
+        )
     if strength(key) < MINIMUM_BITS:
-        raise ControlError(option, SECRET, "can hold only %d bits, below %d" % (strength(key), MINIMUM_BITS), fix)
+        raise ControlError(
+            option, SECRET, "can hold only %d bits, below %d" % (strength(key), MINIMUM_BITS), fix
+        )
     if len(set(key)) < 8:
-        raise ControlError(option, SECRET, "repeats the same %d characters" % len(set(key)), fix)
+        raise ControlError(option, SECRET, f"repeats the same {len(set(key))} characters", fix)
 
 
 def _expiry(option: str, value: object) -> int:

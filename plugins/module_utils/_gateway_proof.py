@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Mapping, Sequence
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
-from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_data import template_data, SYNTAXES
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_gateway import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_data import (
+    SYNTAXES,
+    template_data,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_types import (
     Limit,
     Policy,
     Route,
@@ -23,28 +26,52 @@ _REFUSED = ("400", "401", "403", "429")
 Finding = Dict[str, Any]
 
 
-def probes(policy: Policy) -> List[Dict[str, Any]]:
+def probes(policy: Policy) -> list[dict[str, Any]]:
     """The questions to put to the running gateway, from the gateway itself."""
     listen = policy.listen[0]
     name = policy.server_names[0].replace("*.", "any.")
-    base = {"address": _reach(listen.address), "port": listen.port, "server_name": name, "tls": policy.tls is not None}
+    base = {
+        "address": _reach(listen.address),
+        "port": listen.port,
+        "server_name": name,
+        "tls": policy.tls is not None,
+    }
     asked = []
     if policy.tls:
         asked += [
             dict(base, id="tls", kind="handshake", expect=["accepted"]),
             dict(base, id="old_tls", kind="handshake", protocol="TLSv1.1", expect=["refused"]),
-            dict(base, id="unknown_host", kind="handshake", server_name=_UNKNOWN_NAME, expect=["refused"]),
+            dict(
+                base,
+                id="unknown_host",
+                kind="handshake",
+                server_name=_UNKNOWN_NAME,
+                expect=["refused"],
+            ),
         ]
     for route in policy.routes:
         if route.api_key:
             method = route.methods[0] if route.methods else "GET"
-            asked.append(dict(base, id="key " + route.path, kind="request", method=method,
-                              path=route.path, expect=list(_REFUSED), log=policy.log_path))
+            asked.append(
+                dict(
+                    base,
+                    id="key " + route.path,
+                    kind="request",
+                    method=method,
+                    path=route.path,
+                    expect=list(_REFUSED),
+                    log=policy.log_path,
+                )
+            )
     return asked
 
 
-def findings(policy: Policy, force: Tuple[str, str], evidence: Mapping[str, Any],
-             answers: Iterable[Mapping[str, Any]]) -> List[Finding]:  # fmt: skip
+def findings(
+    policy: Policy,
+    force: tuple[str, str],
+    evidence: Mapping[str, Any],
+    answers: Iterable[Mapping[str, Any]],
+) -> list[Finding]:
     """The controls of the gateway: ``force`` is status and reason of being in force at all."""
     by_id = {answer["id"]: answer for answer in answers}
     name = policy.server_names[0]
@@ -58,44 +85,78 @@ def findings(policy: Policy, force: Tuple[str, str], evidence: Mapping[str, Any]
     found.append(_client_certificate(policy, name))
     found += [_api_key(route, by_id.get("key " + route.path)) for route in policy.routes]
     zones = {zone["purpose"]: zone for zone in template_data(policy, SYNTAXES[-1])["zones"]}
-    found += [_limited("gateway.flood_limit", purpose, limit, zones.get(purpose), policy.dry_run)
-              for purpose, limit in (("rejected", policy.rejected_limit), ("address", policy.address_limit))]  # fmt: skip
-    found += [_limited("gateway.rate_limit", tier, limit, zones["tier_" + tier], policy.dry_run)
-              for tier, limit in policy.tiers]  # fmt: skip
+    by_address = (("rejected", policy.rejected_limit), ("address", policy.address_limit))
+    found += [
+        _limited("gateway.flood_limit", purpose, limit, zones.get(purpose), policy.dry_run)
+        for purpose, limit in by_address
+    ]
+    found += [
+        _limited("gateway.rate_limit", tier, limit, zones["tier_" + tier], policy.dry_run)
+        for tier, limit in policy.tiers
+    ]
     found.append(_access_log(policy, by_id.values()))
     return found
 
 
-def explain(policy: Policy, complaints: Sequence[Mapping[str, Any]]) -> Optional[str]:
+def explain(policy: Policy, complaints: Sequence[Mapping[str, Any]]) -> str | None:
     """What nginx complained of, told by the option that caused it; None when it is not our policy."""
     for complaint in complaints:
         text = str(complaint["text"])
         for pattern, explanation in _EXPLANATIONS:
             found = re.search(pattern, text)
             if found:
-                option = _option_for(policy, found.group(1), "bind" in pattern or "duplicate" in pattern)
-                return "option '%s' = %r: %s (nginx: %s)" % (option, found.group(1), explanation, text)
+                option = _option_for(
+                    policy, found.group(1), "bind" in pattern or "duplicate" in pattern
+                )
+                return f"option '{option}' = {found.group(1)!r}: {explanation} (nginx: {text})"
     return None
 
 
 _EXPLANATIONS = (
-    (r'host not found in upstream "([^"]+)"', "this name does not resolve on the gateway; give an address or a name it can resolve"),
-    (r'cannot load certificate "([^"]+)"', "this certificate cannot be loaded on the gateway; put a PEM file there first"),
-    (r'cannot load certificate key "([^"]+)"', "this key cannot be loaded on the gateway; put the certificate's PEM key there first"),
-    (r'SSL_CTX_use_PrivateKey(?:_file)?\("([^"]+)"\) failed', "this key does not belong to the certificate; give the matching pair"),
-    (r'SSL_CTX_load_verify_locations\("([^"]+)"\) failed', "this file of authorities cannot be loaded on the gateway; put a PEM file there first"),
-    (r'conflicting server name "([^"]+)"', "another file already serves this name at the same address; remove it there or here"),
-    (r"a duplicate default server for (\S+)", "another file is already the default server here; remove its default_server or choose another address"),
-    (r"bind\(\) to (\S+) failed \(98", "this address is in use by another program; stop that one or choose another port"),
-    (r"bind\(\) to (\S+) failed \(99", "this address does not exist on the gateway; choose one that does"),
-)  # fmt: skip
+    (
+        r'host not found in upstream "([^"]+)"',
+        "this name does not resolve on the gateway; give an address or a name it can resolve",
+    ),
+    (
+        r'cannot load certificate "([^"]+)"',
+        "this certificate cannot be loaded on the gateway; put a PEM file there first",
+    ),
+    (
+        r'cannot load certificate key "([^"]+)"',
+        "this key cannot be loaded on the gateway; put the certificate's PEM key there first",
+    ),
+    (
+        r'SSL_CTX_use_PrivateKey(?:_file)?\("([^"]+)"\) failed',
+        "this key does not belong to the certificate; give the matching pair",
+    ),
+    (
+        r'SSL_CTX_load_verify_locations\("([^"]+)"\) failed',
+        "these authorities cannot be loaded on the gateway; put a PEM file there first",
+    ),
+    (
+        r'conflicting server name "([^"]+)"',
+        "another file already serves this name at the same address; remove it there or here",
+    ),
+    (
+        r"a duplicate default server for (\S+)",
+        "another file is the default server here; remove its default_server or choose another address",
+    ),
+    (
+        r"bind\(\) to (\S+) failed \(98",
+        "this address is in use by another program; stop that one or choose another port",
+    ),
+    (
+        r"bind\(\) to (\S+) failed \(99",
+        "this address does not exist on the gateway; choose one that does",
+    ),
+)
 
 
 def _option_for(policy: Policy, value: str, listening: bool) -> str:
     """The option that holds a value nginx complained of."""
     if listening:
         return "marker_port" if value == "127.0.0.1:%d" % policy.marker_port else "listen"
-    bare = value.split(":")[0]
+    bare = value.split(":", maxsplit=1)[0]
     for upstream in policy.upstreams:
         for index, server in enumerate(upstream.servers):
             if value == server or bare == server.rpartition(":")[0]:
@@ -112,49 +173,66 @@ def _reach(address: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(address, address.strip("[]"))
 
 
-def _applicable(policy: Policy) -> List[Tuple[str, str]]:
+def _applicable(policy: Policy) -> list[tuple[str, str]]:
     name = policy.server_names[0]
     wanted = [("gateway.tls", name), ("gateway.unknown_host", name)]
     wanted += [("gateway.client_certificate", name)] if policy.tls and policy.tls.client_ca else []
     wanted += [("gateway.api_key", route.path) for route in policy.routes if route.api_key]
     wanted += [("gateway.flood_limit", "rejected"), ("gateway.flood_limit", "address")]
     wanted += [("gateway.rate_limit", tier) for tier, _limit in policy.tiers]
-    return wanted + [("gateway.access_log", policy.log_path)]
+    return [*wanted, ("gateway.access_log", policy.log_path)]
 
 
 def _tls(policy: Policy, name: str, by_id: Mapping[str, Mapping[str, Any]]) -> Finding:
     control = "gateway.tls"
     if not policy.tls:
-        return finding(control, name, "fail", "the policy says plaintext: true, so keys travel readable")
+        return finding(
+            control, name, "fail", "the policy says plaintext: true, so keys travel readable"
+        )
     answer, old = by_id.get("tls"), by_id.get("old_tls", {})
     if answer is None or answer["met"] is None:
         return finding(control, name, "unknown", "no handshake could be tried")
     if not answer["met"]:
-        return finding(control, name, "fail", "no handshake: %s" % answer.get("detail", answer["outcome"]))
+        return finding(
+            control,
+            name,
+            "fail",
+            f"no handshake: {answer.get('detail', answer['outcome'])}",
+        )
     evidence = {key: answer.get(key) for key in ("protocol", "cipher", "not_after")}
     evidence["profile"] = policy.tls.profile
     expiry = answer.get("not_after")
     if expiry is None:
-        return finding(control, name, "unknown", "the certificate's end could not be read", evidence)
+        return finding(
+            control, name, "unknown", "the certificate's end could not be read", evidence
+        )
     if expiry < answer["now"]:
         return finding(control, name, "fail", "the certificate has expired", evidence)
     if old.get("met") is False:
-        return finding(control, name, "fail", "TLS 1.1 is %s" % old["outcome"], evidence)
+        return finding(control, name, "fail", f"TLS 1.1 is {old['outcome']}", evidence)
     asked = "TLS 1.1 refused" if old.get("met") else "TLS 1.1 could not be tried from this host"
     days = (expiry - answer["now"]) // 86400
-    return finding(control, name, "pass", "%s; %s; certificate ends in %d days" % (answer["protocol"], asked, days), evidence)
+    return finding(
+        control,
+        name,
+        "pass",
+        "%s; %s; certificate ends in %d days" % (answer["protocol"], asked, days),
+        evidence,
+    )
 
 
 def _unknown_host(policy: Policy, name: str, by_id: Mapping[str, Mapping[str, Any]]) -> Finding:
     control = "gateway.unknown_host"
     if not policy.tls:
-        return finding(control, name, "not_applicable", "without TLS there is no handshake to refuse")
+        return finding(
+            control, name, "not_applicable", "without TLS there is no handshake to refuse"
+        )
     answer = by_id.get("unknown_host")
     if answer is None or answer["met"] is None:
         return finding(control, name, "unknown", "no handshake could be tried")
     if answer["met"]:
         return finding(control, name, "pass", "a handshake for another name was refused")
-    return finding(control, name, "fail", "a handshake for another name was %s" % answer["outcome"])
+    return finding(control, name, "fail", f"a handshake for another name was {answer['outcome']}")
 
 
 def _client_certificate(policy: Policy, name: str) -> Finding:
@@ -163,11 +241,15 @@ def _client_certificate(policy: Policy, name: str) -> Finding:
     if not tls or not tls.client_ca:
         return finding(control, name, "not_applicable", "the policy names no client authority")
     if tls.client_verify == "optional":
-        return finding(control, name, "not_applicable", "the policy makes client certificates optional")
-    return finding(control, name, "pass", "served with verification on", {"client_ca": tls.client_ca})
+        return finding(
+            control, name, "not_applicable", "the policy makes client certificates optional"
+        )
+    return finding(
+        control, name, "pass", "served with verification on", {"client_ca": tls.client_ca}
+    )
 
 
-def _api_key(route: Route, answer: Optional[Mapping[str, Any]]) -> Finding:
+def _api_key(route: Route, answer: Mapping[str, Any] | None) -> Finding:
     control = "gateway.api_key"
     if not route.api_key:
         return finding(control, route.path, "not_applicable", "the policy leaves this route open")
@@ -175,10 +257,12 @@ def _api_key(route: Route, answer: Optional[Mapping[str, Any]]) -> Finding:
         return finding(control, route.path, "unknown", "no request could be tried")
     # 'met' also asks for the log line; whether the route is closed is the status alone.
     status = "pass" if answer["outcome"] in _REFUSED else "fail"
-    return finding(control, route.path, status, "without a key: %s" % answer["outcome"])
+    return finding(control, route.path, status, f"without a key: {answer['outcome']}")
 
 
-def _limited(control: str, resource: str, limit: Limit, zone: Optional[Mapping[str, Any]], dry_run: bool) -> Finding:
+def _limited(
+    control: str, resource: str, limit: Limit, zone: Mapping[str, Any] | None, dry_run: bool
+) -> Finding:
     if zone is None:
         return finding(control, resource, "not_applicable", "the policy sets no limit here")
     evidence = {
@@ -188,18 +272,32 @@ def _limited(control: str, resource: str, limit: Limit, zone: Optional[Mapping[s
         "zone": zone["requests"]["zone"] if zone["requests"] else zone["connections"]["zone"],
     }
     if dry_run:
-        return finding(control, resource, "fail", "dry_run: counted and logged, not enforced", evidence)
-    parts = [evidence["rate"] and "%s, burst %d" % (evidence["rate"], limit.burst),
-             limit.connections and "%d connections" % limit.connections]  # fmt: skip
-    return finding(control, resource, "pass", "in force: " + "; ".join(part for part in parts if part), evidence)
+        return finding(
+            control, resource, "fail", "dry_run: counted and logged, not enforced", evidence
+        )
+    parts = [
+        evidence["rate"] and "%s, burst %d" % (evidence["rate"], limit.burst),
+        limit.connections and "%d connections" % limit.connections,
+    ]
+    return finding(
+        control,
+        resource,
+        "pass",
+        "in force: " + "; ".join(part for part in parts if part),
+        evidence,
+    )
 
 
 def _access_log(policy: Policy, answers: Iterable[Mapping[str, Any]]) -> Finding:
     control = "gateway.access_log"
     logged = [answer for answer in answers if answer.get("request_id")]
     if not logged:
-        return finding(control, policy.log_path, "unknown", "no request was tried, so no line was looked for")
+        return finding(
+            control, policy.log_path, "unknown", "no request was tried, so no line was looked for"
+        )
     if all(answer["met"] for answer in logged):
         return finding(control, policy.log_path, "pass", "the request of this very proof is in it")
-    detail = next(str(answer.get("detail", answer["outcome"])) for answer in logged if not answer["met"])
+    detail = next(
+        str(answer.get("detail", answer["outcome"])) for answer in logged if not answer["met"]
+    )
     return finding(control, policy.log_path, "fail", detail)

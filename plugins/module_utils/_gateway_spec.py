@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any
 
-_LIMIT: Dict[str, Any] = {
+_LIMIT: dict[str, Any] = {
     "rate": {"type": "str"},
     "burst": {"type": "int"},
     "nodelay": {"type": "bool", "default": True},
 }
-_CONNECTIONS: Dict[str, Any] = {"connections": {"type": "int"}}
+_CONNECTIONS: dict[str, Any] = {"connections": {"type": "int"}}
 
-GATEWAY_SPEC: Dict[str, Any] = {
+GATEWAY_SPEC: dict[str, Any] = {
     "name": {"type": "str", "default": "gateway"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "server_names": {"type": "list", "elements": "str"},
@@ -33,7 +33,11 @@ GATEWAY_SPEC: Dict[str, Any] = {
         "options": {
             "certificate": {"type": "str", "required": True},
             "key": {"type": "str", "required": True, "no_log": False},
-            "profile": {"type": "str", "choices": ["modern", "intermediate"], "default": "intermediate"},
+            "profile": {
+                "type": "str",
+                "choices": ["modern", "intermediate"],
+                "default": "intermediate",
+            },
             "hsts_max_age": {"type": "int", "default": 63072000},
             "client_ca": {"type": "str"},
             "client_verify": {"type": "str", "choices": ["required", "optional"]},
@@ -48,7 +52,10 @@ GATEWAY_SPEC: Dict[str, Any] = {
             "keepalive": {"type": "int", "default": 16},
             "tls": {
                 "type": "dict",
-                "options": {"ca": {"type": "str", "required": True}, "server_name": {"type": "str"}},
+                "options": {
+                    "ca": {"type": "str", "required": True},
+                    "server_name": {"type": "str"},
+                },
             },
         },
     },
@@ -122,5 +129,5 @@ GATEWAY_SPEC: Dict[str, Any] = {
     "conf_path": {"type": "path", "default": "/etc/nginx/nginx.conf"},
     "service": {"type": "str", "default": "nginx"},
 }
-TIER_SPEC: Dict[str, Any] = dict(_LIMIT, **_CONNECTIONS)
+TIER_SPEC: dict[str, Any] = dict(_LIMIT, **_CONNECTIONS)
 REQUIRED_WHEN_PRESENT = [("state", "present", ["server_names", "upstreams", "routes"])]

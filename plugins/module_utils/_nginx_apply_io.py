@@ -10,7 +10,7 @@ import grp
 import os
 import pwd
 import tempfile
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Iterator, Mapping, Sequence
 
 from ansible_collections.twinguard.hardening.plugins.module_utils import _nginx_config as config
 from ansible_collections.twinguard.hardening.plugins.module_utils import _nginx_io as io
@@ -22,7 +22,11 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._files import 
     Transaction,
     Wanted,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._probe_io import marker, probe, read_tail
+from ansible_collections.twinguard.hardening.plugins.module_utils._probe_io import (
+    marker,
+    probe,
+    read_tail,
+)
 from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
     read_file,
     remove_tree,
@@ -45,9 +49,9 @@ class Site:
         self.pid_path = settings.get("pid", (nginx.pid_path,))[0]
         self.error_log = settings.get("error_log", (nginx.error_log,))[0]
         self.worker_group = _group_of(settings.get("user"))
-        self.state_dir = os.path.join(STATE_ROOT, "nginx-%s" % params["name"])
+        self.state_dir = os.path.join(STATE_ROOT, f"nginx-{params['name']}")
 
-    def served(self) -> Optional[str]:
+    def served(self) -> str | None:
         """The generation that the running nginx answers with."""
         name = self.want.layout.name
         return marker(self.params["marker_port"], name, config.marker_host(name))
@@ -76,13 +80,17 @@ class Site:
 
     def refuse(self, found: config.Found, actions: config.Actions) -> None:
         """Raise io.NginxError for what must be mended first; nothing has been touched by then."""
-        unmanageable = config.unmanageable(found.service, self.params["service"]) if self.want.generation else None
+        unmanageable = (
+            config.unmanageable(found.service, self.params["service"])
+            if self.want.generation
+            else None
+        )
         if unmanageable:
             raise io.NginxError(unmanageable + "; nothing was changed")
         if actions.write or actions.remove:
             self._validate(actions)
 
-    def apply(self, found: config.Found, actions: config.Actions) -> List[Dict[str, Any]]:
+    def apply(self, found: config.Found, actions: config.Actions) -> list[dict[str, Any]]:
         """Make it so and prove it; io.NginxError when it did not hold, with everything put back."""
         log_size = os.path.getsize(self.error_log) if os.path.isfile(self.error_log) else 0
         with Transaction(self.state_dir) as files:
@@ -106,11 +114,11 @@ class Site:
             self._record(files)
         return answers
 
-    def probe(self) -> List[Dict[str, Any]]:
+    def probe(self) -> list[dict[str, Any]]:
         """Ask every question of the caller's."""
         return [probe(one) for one in self.params["probes"]]
 
-    def check_disk(self) -> Tuple[List[syntax.Complaint], bool]:
+    def check_disk(self) -> tuple[list[syntax.Complaint], bool]:
         """Whether nginx could start from what is on disk, and whether it would read our entry."""
         found, files = io.test(self.nginx, self.conf_path)
         return syntax.blocking(found), self.want.layout.entry in files
@@ -118,39 +126,49 @@ class Site:
     def _validate(self, actions: config.Actions) -> None:
         """Let nginx judge a copy of its whole configuration with the change in it."""
         with _stage_directory(self.want.layout.name) as stage:
-            override: Dict[str, Optional[bytes]] = {}
+            override: dict[str, bytes | None] = {}
             for path, one in self.want.files:
                 override[path] = _with_directories(one.content, actions.make, stage).encode()
-            override.update({path: None for path in actions.remove})
+            override.update(dict.fromkeys(actions.remove))
             staged = io.stage_tree(self.conf_path, stage, override)
             found, files = io.test(self.nginx, staged)
         here = [_without(one, stage) for one in syntax.blocking(found)]
         if here:
             raise io.NginxError(self._refusal(here), here)
         if self.want.generation and stage + self.want.layout.entry not in files:
-            raise io.NginxError("%s does not include %s: add 'include %s/*.conf;' to its http block" % (
-                self.conf_path, self.want.layout.entry, os.path.dirname(self.want.layout.entry)))
+            entry = self.want.layout.entry
+            line = f"include {os.path.dirname(entry)}/*.conf;"
+            raise io.NginxError(
+                f"{self.conf_path} does not include {entry}: add '{line}' to its http block"
+            )
 
     def _refusal(self, found: Sequence[syntax.Complaint]) -> str:
         first = found[0]
-        ours = first.file is None or first.file.startswith((self.want.layout.root + "/", self.want.layout.entry))
+        ours = first.file is None or first.file.startswith(
+            (self.want.layout.root + "/", self.want.layout.entry)
+        )
         if not ours:
             alone = syntax.blocking(io.test(self.nginx, self.conf_path)[0])
             if alone:
-                return ("nginx's configuration is broken in a file that is not managed here: %s; "
-                        "repair it first; nothing was changed" % alone[0].sentence)
-        return "nginx refuses this configuration: %s; nothing was changed" % first.sentence
+                return (
+                    f"nginx's configuration is broken in a file that is not managed here: {alone[0].sentence}; "
+                    "repair it first; nothing was changed"
+                )
+        return f"nginx refuses this configuration: {first.sentence}; nothing was changed"
 
-    def _wanted(self, actions: config.Actions) -> List[Wanted]:
+    def _wanted(self, actions: config.Actions) -> list[Wanted]:
         """In the order of the switch: directories, the new generation, what stands beside it, the entry."""
         want = self.want
-        wanted: List[Wanted] = []
+        wanted: list[Wanted] = []
         for path in actions.make:
             group = self.worker_group
             wanted.append(DirSpec(path, 0o755 if group is None else 0o750, 0, group or 0))
         if want.generation and actions.write:
             # Ours alone: read-only for others, so that what is served can be reviewed (secrets are 0600).
-            wanted += [DirSpec(want.layout.root, 0o755, 0, 0), DirSpec(want.layout.directory(want.generation), 0o755, 0, 0)]
+            wanted += [
+                DirSpec(want.layout.root, 0o755, 0, 0),
+                DirSpec(want.layout.directory(want.generation), 0o755, 0, 0),
+            ]
         for path, one in want.files:
             if path in actions.write:
                 wanted.append(FileSpec(path, one.content.encode(), one.mode, 0, 0, one.secret))
@@ -158,6 +176,7 @@ class Site:
 
     def _switch(self, actions: config.Actions, found: config.Found, log_size: int) -> None:
         """Start or reload, and wait until the wanted generation answers."""
+
         def arrived() -> bool:
             return self.served() == self.want.generation
 
@@ -170,17 +189,25 @@ class Site:
                 io.start(self.nginx, self.params["service"], found.service, actions.enable)
             except io.NginxError as error:
                 logged = self._logged(log_size)
-                raise io.NginxError("%s: %s" % (error, logged[0].sentence) if logged else str(error), logged) from error
+                raise io.NginxError(
+                    f"{error}: {logged[0].sentence}" if logged else str(error), logged
+                ) from error
         if actions.reload and found.service.master_pid:
             done = io.reload(found.service.master_pid, arrived, gave_up, seconds)
         else:
             done = io.wait_until(arrived, seconds)
         if not done:
             logged = self._logged(log_size)
-            reason = logged[0].sentence if logged else "no reason in %s" % (self.error_log or "its error log")
-            raise io.NginxError("nginx did not take the new configuration into use: %s" % reason, logged)
+            reason = (
+                logged[0].sentence
+                if logged
+                else "no reason in %s" % (self.error_log or "its error log")
+            )
+            raise io.NginxError(
+                f"nginx did not take the new configuration into use: {reason}", logged
+            )
 
-    def _prove(self) -> List[Dict[str, Any]]:
+    def _prove(self) -> list[dict[str, Any]]:
         answers = self.probe()
         unmet = [one for one in answers if one["met"] is False]
         if unmet:
@@ -196,19 +223,30 @@ class Site:
         elif not now.running:
             io.start(self.nginx, self.params["service"], now, enable=False)
         elif now.master_pid and self.served() != found.served:
-            io.reload(now.master_pid, lambda: self.served() == found.served, lambda: False, float(self.params["timeout"]))
+            io.reload(
+                now.master_pid,
+                lambda: self.served() == found.served,
+                lambda: False,
+                float(self.params["timeout"]),
+            )
 
-    def _logged(self, since: int) -> List[syntax.Complaint]:
+    def _logged(self, since: int) -> list[syntax.Complaint]:
         text = read_tail(self.error_log, since).decode("utf-8", "replace")
         return syntax.complaints(text, "emerg")
 
-    def _stale(self) -> Tuple[str, ...]:
+    def _stale(self) -> tuple[str, ...]:
         layout = self.want.layout
-        keep = os.path.basename(layout.directory(self.want.generation)) if self.want.generation else None
-        names = [name for name in scan(layout.root) or {} if layout.is_generation(name) and name != keep]
+        keep = (
+            os.path.basename(layout.directory(self.want.generation))
+            if self.want.generation
+            else None
+        )
+        names = [
+            name for name in scan(layout.root) or {} if layout.is_generation(name) and name != keep
+        ]
         return tuple(os.path.join(layout.root, name) for name in sorted(names))
 
-    def _stamps(self) -> Dict[str, List[int]]:
+    def _stamps(self) -> dict[str, list[int]]:
         stamps = {}
         watched = list(self.params["watch"]) if self.want.generation else []
         for path in [path for path, _one in self.want.files] + watched:
@@ -219,7 +257,9 @@ class Site:
 
     def _proven(self) -> bool:
         state = read_file(os.path.join(self.state_dir, _RECORD))
-        return state is not None and state.content == config.proof_record(self.want.generation, self._stamps())
+        return state is not None and state.content == config.proof_record(
+            self.want.generation, self._stamps()
+        )
 
     def _record(self, files: Transaction) -> None:
         record = config.proof_record(self.want.generation, self._stamps())
@@ -229,14 +269,14 @@ class Site:
 
 
 def _with_directories(content: str, missing: Sequence[str], stage: str) -> str:
-    """nginx -t opens every log, so the directories that are still to be made must exist in the copy."""
+    """Nginx -t opens every log, so the directories that are still to be made must exist in the copy."""
     for directory in missing:
         os.makedirs(stage + directory, mode=0o700, exist_ok=True)
-        content = content.replace(" %s/" % directory, " %s%s/" % (stage, directory))
+        content = content.replace(f" {directory}/", f" {stage}{directory}/")
     return content
 
 
-def _contents_of(directory: str) -> Dict[str, bytes]:
+def _contents_of(directory: str) -> dict[str, bytes]:
     found = {}
     for name, entry in (scan(directory) or {}).items():
         if entry.kind == "file":
@@ -246,7 +286,7 @@ def _contents_of(directory: str) -> Dict[str, bytes]:
     return found
 
 
-def _group_of(user: Optional[Tuple[str, ...]]) -> Optional[int]:
+def _group_of(user: tuple[str, ...] | None) -> int | None:
     """The numeric group of nginx's workers: the second word of ``user``, or that user's own."""
     if not user:
         return None
@@ -257,8 +297,14 @@ def _group_of(user: Optional[Tuple[str, ...]]) -> Optional[int]:
 
 
 def _without(complaint: syntax.Complaint, stage: str) -> syntax.Complaint:
-    file = complaint.file[len(stage):] if complaint.file and complaint.file.startswith(stage) else complaint.file
-    return syntax.Complaint(complaint.level, complaint.text.replace(stage, ""), file, complaint.line)
+    file = (
+        complaint.file[len(stage) :]
+        if complaint.file and complaint.file.startswith(stage)
+        else complaint.file
+    )
+    return syntax.Complaint(
+        complaint.level, complaint.text.replace(stage, ""), file, complaint.line
+    )
 
 
 @contextlib.contextmanager
@@ -268,9 +314,11 @@ def _stage_directory(name: str) -> Iterator[str]:
     On /run, which is memory: the copies never reach a disk, and a reboot forgets them.
     """
     base = "/run" if os.access("/run", os.W_OK) else tempfile.gettempdir()
-    prefix = "twinguard-%s-" % name
+    prefix = f"twinguard-{name}-"
     for entry in os.listdir(base):
-        if entry.startswith(prefix) and not os.path.isdir("/proc/" + entry[len(prefix):].split("-")[0]):
+        if entry.startswith(prefix) and not os.path.isdir(
+            "/proc/" + entry[len(prefix) :].split("-")[0]
+        ):
             remove_tree(os.path.join(base, entry))
     path = tempfile.mkdtemp(prefix="%s%d-" % (prefix, os.getpid()), dir=base)
     try:

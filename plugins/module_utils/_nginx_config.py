@@ -15,9 +15,12 @@ import json
 import os.path
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Mapping, Sequence
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_syntax import Complaint, applies
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_syntax import (
+    Complaint,
+    applies,
+)
 from ansible_collections.twinguard.hardening.plugins.module_utils._plan import (
     Change,
     ControlError,
@@ -25,61 +28,13 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._plan import (
 )
 
 MARKER_FILE = "marker.conf"
-NOT_INSTALLED = "nginx is not installed on this host: install its package first (the role model_gateway does)"
+NOT_INSTALLED = (
+    "nginx is not installed on this host: install its package first (the role model_gateway does)"
+)
 _NEWEST = "999"
 _SET_NAME = re.compile(r"[a-z][a-z0-9_]{0,15}")
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\.conf")
 _GENERATION = re.compile(r"^# generation ([0-9a-f]{16})$", re.MULTILINE)
-
-
-_FILE: Dict[str, Any] = {
-    "name": {"type": "str", "required": True},
-    "content": {"type": "str", "required": True},
-    "since": {"type": "str"},
-    "before": {"type": "str"},
-}
-ARGUMENT_SPEC: Dict[str, Any] = {
-    "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "files": {"type": "list", "elements": "dict", "default": [], "options": _FILE},
-    "secret_files": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "no_log": False,
-        "options": dict(_FILE, content={"type": "str", "required": True, "no_log": True}),
-    },
-    "companions": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {"path": {"type": "path", "required": True}, "content": {"type": "str", "required": True}},
-    },
-    "directories": {"type": "list", "elements": "path", "default": []},
-    "watch": {"type": "list", "elements": "path", "default": []},
-    "probes": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "id": {"type": "str", "required": True},
-            "kind": {"type": "str", "choices": ["handshake", "request"], "required": True},
-            "address": {"type": "str", "required": True},
-            "port": {"type": "int", "required": True},
-            "server_name": {"type": "str", "required": True},
-            "tls": {"type": "bool", "default": True},
-            "protocol": {"type": "str", "choices": ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]},
-            "method": {"type": "str", "default": "GET"},
-            "path": {"type": "str", "default": "/"},
-            "expect": {"type": "list", "elements": "str", "required": True},
-            "log": {"type": "path"},
-        },
-    },
-    "marker_port": {"type": "int", "default": 8179},
-    "conf_path": {"type": "path", "default": "/etc/nginx/nginx.conf"},
-    "service": {"type": "str", "default": "nginx"},
-    "timeout": {"type": "int", "default": 15},
-}
 
 
 @dataclass(frozen=True)
@@ -111,15 +66,15 @@ class Layout:
     @property
     def entry(self) -> str:
         """The file whose rename is the switch."""
-        return os.path.join(self.conf_dir, "conf.d", "twinguard-%s.conf" % self.name)
+        return os.path.join(self.conf_dir, "conf.d", f"twinguard-{self.name}.conf")
 
     def directory(self, generation: str) -> str:
         """The directory of one generation."""
-        return os.path.join(self.root, "%s-%s" % (self.name, generation))
+        return os.path.join(self.root, f"{self.name}-{generation}")
 
     def is_generation(self, directory_name: str) -> bool:
         """Whether a name below ``root`` is a generation of this set."""
-        return re.fullmatch(r"%s-[0-9a-f]{16}" % re.escape(self.name), directory_name) is not None
+        return re.fullmatch(rf"{re.escape(self.name)}-[0-9a-f]{{16}}", directory_name) is not None
 
 
 @dataclass(frozen=True)
@@ -127,11 +82,11 @@ class Desired:
     """What should be: ``files`` by absolute path, the entry among them, last; empty when absent."""
 
     layout: Layout
-    generation: Optional[str]
-    files: Tuple[Tuple[str, ConfigFile], ...]
-    directories: Tuple[str, ...]
-    companions: Tuple[str, ...]
-    unwanted: Tuple[str, ...] = ()
+    generation: str | None
+    files: tuple[tuple[str, ConfigFile], ...]
+    directories: tuple[str, ...]
+    companions: tuple[str, ...]
+    unwanted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,7 +97,7 @@ class Service:
     running: bool
     enabled: bool
     load_state: str
-    master_pid: Optional[int]
+    master_pid: int | None
 
 
 @dataclass(frozen=True)
@@ -153,14 +108,14 @@ class Found:
     generation that the entry names (for the diff), ``stale`` the directories of other generations.
     """
 
-    contents: Mapping[str, Optional[bytes]]
+    contents: Mapping[str, bytes | None]
     modes: Mapping[str, int]
     shown: Mapping[str, bytes]
-    served: Optional[str]
+    served: str | None
     service: Service
     proven: bool
-    stale: Tuple[str, ...]
-    missing_directories: Tuple[str, ...] = ()
+    stale: tuple[str, ...]
+    missing_directories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -168,12 +123,12 @@ class Actions:
     """What to do; ``plan`` is the same thing for people (diff, changed)."""
 
     plan: Plan
-    write: Tuple[str, ...]
-    remove: Tuple[str, ...]
+    write: tuple[str, ...]
+    remove: tuple[str, ...]
     start: bool
     reload: bool
     enable: bool
-    make: Tuple[str, ...]
+    make: tuple[str, ...]
 
 
 def desired(params: Mapping[str, Any], conf_dir: str, version: str) -> Desired:
@@ -183,11 +138,13 @@ def desired(params: Mapping[str, Any], conf_dir: str, version: str) -> Desired:
     """
     name = str(params["name"])
     if not _SET_NAME.fullmatch(name):
-        raise ControlError("name", name, "is not a valid set name", "make it match %s" % _SET_NAME.pattern)
+        raise ControlError(
+            "name", name, "is not a valid set name", f"make it match {_SET_NAME.pattern}"
+        )
     layout = Layout(conf_dir, name)
     companions = tuple(str(one["path"]) for one in params["companions"])
     if params["state"] == "absent":
-        return Desired(layout, None, (), (), (), (layout.entry,) + companions)
+        return Desired(layout, None, (), (), (), (layout.entry, *companions))
     files = [
         ConfigFile(str(one["name"]), str(one["content"]), secret)
         for option, secret in (("secret_files", True), ("files", False))
@@ -198,7 +155,10 @@ def desired(params: Mapping[str, Any], conf_dir: str, version: str) -> Desired:
     generation = generation_of(files, params["marker_port"])
     files.append(marker_file(name, params["marker_port"], generation))
     placed = [(os.path.join(layout.directory(generation), one.name), one) for one in files]
-    placed += [(str(one["path"]), ConfigFile(str(one["path"]), str(one["content"]))) for one in params["companions"]]
+    placed += [
+        (str(one["path"]), ConfigFile(str(one["path"]), str(one["content"])))
+        for one in params["companions"]
+    ]
     placed.append((layout.entry, entry_file(layout, generation, [one.name for one in files])))
     return Desired(layout, generation, tuple(placed), tuple(params["directories"]), companions)
 
@@ -216,7 +176,7 @@ def marker_file(name: str, port: int, generation: str) -> ConfigFile:
 
 def marker_host(name: str) -> str:
     """The Host that tells the markers of several sets on one port apart."""
-    return "%s.twinguard.invalid" % name.replace("_", "-")
+    return f"{name.replace('_', '-')}.twinguard.invalid"
 
 
 MARKER = """\
@@ -238,13 +198,15 @@ server {
 
 def entry_file(layout: Layout, generation: str, names: Sequence[str]) -> ConfigFile:
     """The switch. It names each file: one that somebody drops beside them is not read."""
-    lines = ["# Managed by twinguard.hardening (set %s): do not edit, it is replaced as a whole." % layout.name,
-             "# generation %s" % generation]  # fmt: skip
-    lines += ["include %s;" % os.path.join(layout.directory(generation), name) for name in names]
+    lines = [
+        f"# Managed by twinguard.hardening (set {layout.name}): do not edit, it is replaced as a whole.",
+        f"# generation {generation}",
+    ]
+    lines += [f"include {os.path.join(layout.directory(generation), name)};" for name in names]
     return ConfigFile(layout.entry, "\n".join(lines) + "\n")
 
 
-def entry_generation(content: Optional[bytes]) -> Optional[str]:
+def entry_generation(content: bytes | None) -> str | None:
     """The generation that an entry file names."""
     match = _GENERATION.search((content or b"").decode("utf-8", "replace"))
     return match.group(1) if match else None
@@ -267,7 +229,9 @@ def plan(want: Desired, found: Found) -> Actions:
     if not changes:
         # A run that was killed after its proof left them; otherwise removing them goes without saying.
         changes += [Change(path, "an earlier generation\n", None) for path in found.stale]
-    return Actions(Plan(tuple(changes)), write, remove, start, reload_, enable, found.missing_directories)
+    return Actions(
+        Plan(tuple(changes)), write, remove, start, reload_, enable, found.missing_directories
+    )
 
 
 def plan_without_nginx(params: Mapping[str, Any]) -> Plan:
@@ -277,49 +241,75 @@ def plan_without_nginx(params: Mapping[str, Any]) -> Plan:
     return Plan(tuple(Change(path, None, one.content, secret=one.secret) for path, one in files))
 
 
-def unmanageable(service: Service, unit: str) -> Optional[str]:
+def unmanageable(service: Service, unit: str) -> str | None:
     """Why this service cannot be run, None when it can."""
     if service.load_state == "masked":
-        return "%s is masked, so it can never run: undo that with 'systemctl unmask %s'" % (unit, unit)
+        return f"{unit} is masked, so it can never run: undo that with 'systemctl unmask {unit}'"
     if service.load_state == "not-found" and not service.running:
-        return "systemd knows no unit %s: install nginx's package or name its unit in the option 'service'" % unit
+        return f"systemd knows no unit {unit}: install nginx's package or name its unit in the option 'service'"
     return None
 
 
-def verdict(want: Desired, served: Optional[str], included: bool, broken: Sequence[Complaint],
-            answers: Sequence[Mapping[str, Any]]) -> Tuple[str, str]:  # fmt: skip
+def verdict(
+    want: Desired,
+    served: str | None,
+    included: bool,
+    broken: Sequence[Complaint],
+    answers: Sequence[Mapping[str, Any]],
+) -> tuple[str, str]:
     """Status and reason of the control ``gateway.in_force``, from what was read last."""
     if broken:
-        return "fail", "nginx could not start from what is on disk: %s" % broken[0].sentence
+        return "fail", f"nginx could not start from what is on disk: {broken[0].sentence}"
     if want.generation is None:
-        return ("pass", "absent, as wanted") if served is None else ("fail", "nginx still serves generation %s" % served)
+        return (
+            ("pass", "absent, as wanted")
+            if served is None
+            else ("fail", f"nginx still serves generation {served}")
+        )
     if served is None:
         return "fail", "nginx does not serve this configuration"
     if served != want.generation:
-        return "fail", "nginx serves generation %s instead of %s" % (served, want.generation)
+        return "fail", f"nginx serves generation {served} instead of {want.generation}"
     if not included:
-        return "fail", "nginx.conf does not include %s, so it is gone at the next restart" % want.layout.entry
+        return (
+            "fail",
+            f"nginx.conf does not include {want.layout.entry}, so it is gone at the next restart",
+        )
     unmet = [one for one in answers if one["met"] is False]
     if unmet:
         return "fail", behaviour(unmet)
-    return "pass", "nginx serves exactly generation %s" % served
+    return "pass", f"nginx serves exactly generation {served}"
 
 
 def behaviour(unmet: Sequence[Mapping[str, Any]]) -> str:
     """One sentence about the probes that were not answered as expected."""
-    parts = ["%s: %s%s" % (one["id"], one["outcome"], " (%s)" % one["detail"] if one.get("detail") else "") for one in unmet]
+    parts = [
+        "{}: {}{}".format(
+            one["id"], one["outcome"], " ({})".format(one["detail"]) if one.get("detail") else ""
+        )
+        for one in unmet
+    ]
     return "the running nginx does not behave as wanted: " + "; ".join(parts)
 
 
 def _check_names(files: Sequence[ConfigFile]) -> None:
     if not files:
-        raise ControlError("files", [], "holds no file for this version of nginx", "give at least one")
+        raise ControlError(
+            "files", [], "holds no file for this version of nginx", "give at least one"
+        )
     seen = {MARKER_FILE}
     for one in files:
         if not _FILE_NAME.fullmatch(one.name):
-            raise ControlError("files[].name", one.name, "is not a plain name", "make it match %s" % _FILE_NAME.pattern)
+            raise ControlError(
+                "files[].name",
+                one.name,
+                "is not a plain name",
+                f"make it match {_FILE_NAME.pattern}",
+            )
         if one.name in seen:
-            raise ControlError("files[].name", one.name, "is given twice or is the marker's", "choose another name")
+            raise ControlError(
+                "files[].name", one.name, "is given twice or is the marker's", "choose another name"
+            )
         seen.add(one.name)
 
 
@@ -327,16 +317,28 @@ def _differs(found: Found, path: str, one: ConfigFile) -> bool:
     return found.contents.get(path) != one.content.encode() or found.modes.get(path) != one.mode
 
 
-def _file_changes(want: Desired, found: Found, write: Sequence[str], remove: Sequence[str]) -> List[Change]:
+def _file_changes(
+    want: Desired, found: Found, write: Sequence[str], remove: Sequence[str]
+) -> list[Change]:
     """Shown under one path per file, whichever generation holds it, so that a diff shows what differs."""
     changes = []
     for path, one in want.files:
-        logical = path if os.path.isabs(one.name) else os.path.join(want.layout.root, want.layout.name, one.name)
-        before = found.contents.get(path) if os.path.isabs(one.name) else found.shown.get(one.name, found.contents.get(path))
+        logical = (
+            path
+            if os.path.isabs(one.name)
+            else os.path.join(want.layout.root, want.layout.name, one.name)
+        )
+        before = (
+            found.contents.get(path)
+            if os.path.isabs(one.name)
+            else found.shown.get(one.name, found.contents.get(path))
+        )
         if path in write:
             changes.append(Change(logical, _text(before), one.content, secret=one.secret))
         if path in found.modes and found.modes[path] != one.mode:
-            changes.append(Change(logical + " (mode)", "%04o\n" % found.modes[path], "%04o\n" % one.mode))
+            changes.append(
+                Change(logical + " (mode)", f"{found.modes[path]:04o}\n", f"{one.mode:04o}\n")
+            )
     wanted = {one.name for _path, one in want.files}
     for name in sorted(set(found.shown) - wanted if write or remove else ()):
         logical = os.path.join(want.layout.root, want.layout.name, name)
@@ -345,28 +347,39 @@ def _file_changes(want: Desired, found: Found, write: Sequence[str], remove: Seq
     return changes
 
 
-def _state_changes(want: Desired, found: Found, start: bool, reload_: bool, enable: bool) -> List[Change]:
+def _state_changes(
+    want: Desired, found: Found, start: bool, reload_: bool, enable: bool
+) -> list[Change]:
     changes = []
     if start or reload_:
-        now = "stopped" if start else "generation %s" % found.served if found.served else "not this configuration"
-        if now == "generation %s" % want.generation:
+        now = (
+            "stopped"
+            if start
+            else f"generation {found.served}"
+            if found.served
+            else "not this configuration"
+        )
+        if now == f"generation {want.generation}":
             now += " (files were touched since it was proven)"
-        after = "generation %s" % want.generation if want.generation else "nothing of this set"
+        after = f"generation {want.generation}" if want.generation else "nothing of this set"
         changes.append(Change("nginx serves", now + "\n", after + "\n"))
     if enable:
         changes.append(Change("nginx starts at boot", "no\n", "yes\n"))
     return changes
 
 
-def _text(content: Optional[bytes]) -> Optional[str]:
+def _text(content: bytes | None) -> str | None:
     return None if content is None else content.decode("utf-8", "replace")
 
 
-def proof_record(generation: Optional[str], stamps: Mapping[str, Sequence[int]]) -> bytes:
+def proof_record(generation: str | None, stamps: Mapping[str, Sequence[int]]) -> bytes:
     """What the state directory keeps after a proof: inode, time and size of each proven file.
 
     A file that was edited and put back bears another time, and nginx may have loaded the edit. A
     transaction that was taken back puts the very same file back, so nothing is suspected then.
     """
-    document: Dict[str, Any] = {"generation": generation, "files": {k: list(v) for k, v in stamps.items()}}
+    document: dict[str, Any] = {
+        "generation": generation,
+        "files": {k: list(v) for k, v in stamps.items()},
+    }
     return (json.dumps(document, sort_keys=True, indent=1) + "\n").encode()

@@ -10,21 +10,29 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
-from typing import Any, Iterable, Mapping, Optional, Sequence, Tuple
+from typing import Any, Iterable, Mapping, Sequence
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_keys import (
-    Credential,
     parse_credential,
     refuse_shared_keys,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_types import (
+    Client,
+    Limit,
+    Listen,
+    Policy,
+    Rate,
+    Route,
+    Tls,
+    Upstream,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,15}")
 _CLIENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 _LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
-_HOST = re.compile(r"%s(\.%s)*" % (_LABEL, _LABEL))
-_SERVER_NAME = re.compile(r"(\*\.)?%s(\.%s)*" % (_LABEL, _LABEL))
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_SERVER_NAME = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
 _FILE = re.compile(r"/[A-Za-z0-9._/@+-]*[A-Za-z0-9._@+-]")
 _URL_PATH = re.compile(r"/[A-Za-z0-9._~/+@:-]*")
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)r/([sm])")
@@ -33,115 +41,6 @@ _UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 # nginx gives these words a meaning of their own in a map, even between quotes.
 _MAP_WORDS = ("default", "include", "hostnames", "volatile")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-
-
-@dataclass(frozen=True)
-class Rate:
-    """A request rate in the whole numbers that nginx accepts; ``unit`` is ``s`` or ``m``."""
-
-    requests: int
-    unit: str
-
-    @property
-    def text(self) -> str:
-        """As nginx writes it: ``10r/s``."""
-        return "%dr/%s" % (self.requests, self.unit)
-
-    @property
-    def retry_after(self) -> int:
-        """Whole seconds until one more request fits, at least 1 (the Retry-After header)."""
-        window = 1 if self.unit == "s" else 60
-        return max(1, -(-window // self.requests))
-
-
-@dataclass(frozen=True)
-class Limit:
-    """Requests and concurrent connections that one key of a zone may have; None = no such limit."""
-
-    rate: Optional[Rate]
-    burst: int
-    nodelay: bool
-    connections: Optional[int]
-
-
-@dataclass(frozen=True)
-class Listen:
-    """One listening socket; IPv6 addresses carry their brackets."""
-
-    address: str
-    port: int
-
-    @property
-    def text(self) -> str:
-        """``address:port``."""
-        return "%s:%d" % (self.address, self.port)
-
-
-@dataclass(frozen=True)
-class Tls:
-    """Certificate and key are paths on the gateway; ``hsts_max_age`` is in seconds, 0 = no header."""
-
-    certificate: str
-    key: str
-    profile: str
-    hsts_max_age: int
-    client_ca: Optional[str]
-    client_verify: str
-
-
-@dataclass(frozen=True)
-class Upstream:
-    """A group of model servers; ``ca`` given = https, its certificate verified for ``server_name``."""
-
-    name: str
-    servers: Tuple[str, ...]
-    keepalive: int
-    ca: Optional[str]
-    server_name: Optional[str]
-
-
-@dataclass(frozen=True)
-class Route:
-    """A path and where it goes; ``body_max`` in bytes (0 = unlimited), ``read_timeout`` in seconds."""
-
-    path: str
-    exact: bool
-    upstream: str
-    api_key: bool
-    methods: Tuple[str, ...]
-    body_max: int
-    read_timeout: int
-    streaming: bool
-
-
-@dataclass(frozen=True)
-class Client:
-    """Who may call: its keys (several during rotation) and its tier."""
-
-    id: str
-    tier: str
-    credentials: Tuple[Credential, ...]
-
-
-@dataclass(frozen=True)
-class Policy:
-    """The whole gateway, checked."""
-
-    name: str
-    server_names: Tuple[str, ...]
-    listen: Tuple[Listen, ...]
-    tls: Optional[Tls]
-    upstreams: Tuple[Upstream, ...]
-    routes: Tuple[Route, ...]
-    tiers: Tuple[Tuple[str, Limit], ...]
-    clients: Tuple[Client, ...]
-    address_limit: Limit
-    rejected_limit: Limit
-    trusted_proxies: Tuple[str, ...]
-    dry_run: bool
-    log_path: str
-    log_keep_days: int
-    marker_port: int
 
 
 def parse_policy(options: Mapping[str, Any]) -> Policy:
@@ -153,10 +52,12 @@ def parse_policy(options: Mapping[str, Any]) -> Policy:
     listen = _listens(options["listen"], options["marker_port"])
     upstreams = tuple(_upstream(i, u) for i, u in enumerate(options["upstreams"]))
     _refuse_twice("upstreams", "name", (u.name for u in upstreams))
-    routes = tuple(_route(i, r, {u.name for u in upstreams}) for i, r in enumerate(options["routes"]))
-    _refuse_twice("routes", "path", ("%s %s" % ("=" if r.exact else "^", r.path) for r in routes))
+    routes = tuple(
+        _route(i, r, {u.name for u in upstreams}) for i, r in enumerate(options["routes"])
+    )
+    _refuse_twice("routes", "path", (f"{'=' if r.exact else '^'} {r.path}" for r in routes))
     tiers = tuple(
-        (_match(_NAME, "tiers", name), _limit("tiers.%s" % name, value, need_rate=True))
+        (_match(_NAME, "tiers", name), _limit(f"tiers.{name}", value, need_rate=True))
         for name, value in sorted(options["tiers"].items())
     )
     clients = _clients(options["clients"], {name for name, _limit_ in tiers})
@@ -187,8 +88,12 @@ def check_path(option: str, value: object) -> str:
     if not text.startswith("/"):
         raise ControlError(option, text, "is not an absolute path", "begin it with /")
     if ".." in text.split("/") or not _FILE.fullmatch(text):
-        raise ControlError(option, text, "holds '..' or a character outside A-Z a-z 0-9 . _ / @ + -",
-                           "give the plain absolute path")
+        raise ControlError(
+            option,
+            text,
+            "holds '..' or a character outside A-Z a-z 0-9 . _ / @ + -",
+            "give the plain absolute path",
+        )
     return text
 
 
@@ -203,7 +108,9 @@ def parse_rate(option: str, value: object) -> Rate:
     if unit == "s" and number != int(number):
         number, unit = number * 60, "m"
     if number < 1 or number != int(number):
-        raise ControlError(option, value, "cannot be expressed in whole requests per second or minute", fix)
+        raise ControlError(
+            option, value, "cannot be expressed in whole requests per second or minute", fix
+        )
     if number > 1_000_000:
         raise ControlError(option, value, "is above nginx's range", "give at most 1000000r/s")
     return Rate(int(number), unit)
@@ -213,36 +120,52 @@ def parse_size(option: str, value: object) -> int:
     """``10m``, ``512k``, ``1g`` or plain bytes, in bytes; 0 = unlimited."""
     found = _SIZE.fullmatch(str(value))
     if not found:
-        raise ControlError(option, value, "is not a size", "write bytes, or a number with k, m or g, such as 10m")
+        raise ControlError(
+            option, value, "is not a size", "write bytes, or a number with k, m or g, such as 10m"
+        )
     return int(found.group(1)) * _UNITS[found.group(2).lower()]
 
 
 def _limit(option: str, value: Mapping[str, Any], need_rate: bool = False) -> Limit:
     rate, burst, connections = value.get("rate"), value.get("burst"), value.get("connections")
     if rate is None and burst is not None:
-        raise ControlError(option + ".burst", burst, "has no rate beside it", "add rate, or remove burst")
+        raise ControlError(
+            option + ".burst", burst, "has no rate beside it", "add rate, or remove burst"
+        )
     if rate is None and need_rate:
         raise ControlError(option + ".rate", rate, "is missing", "give a rate such as 10r/s")
     return Limit(
         rate=None if rate is None else parse_rate(option + ".rate", rate),
         burst=_between(option + ".burst", burst or 0, 0, 1_000_000),
         nodelay=value.get("nodelay") is not False,
-        connections=None if connections is None else _between(option + ".connections", connections, 1, 65535),
+        connections=None
+        if connections is None
+        else _between(option + ".connections", connections, 1, 65535),
     )
 
 
-def _tls(value: Optional[Mapping[str, Any]], plaintext: bool) -> Optional[Tls]:
+def _tls(value: Mapping[str, Any] | None, plaintext: bool) -> Tls | None:
     if plaintext:
         if value:
-            raise ControlError("plaintext", True, "contradicts the option 'tls'", "give one of the two")
+            raise ControlError(
+                "plaintext", True, "contradicts the option 'tls'", "give one of the two"
+            )
         return None
     if not value:
-        raise ControlError("tls", None, "is missing, and keys would travel readable without it",
-                           "give tls.certificate and tls.key, or say plaintext: true")
+        raise ControlError(
+            "tls",
+            None,
+            "is missing, and keys would travel readable without it",
+            "give tls.certificate and tls.key, or say plaintext: true",
+        )
     ca = value.get("client_ca")
     if value.get("client_verify") and not ca:
-        raise ControlError("tls.client_verify", value["client_verify"], "has no authority to verify against",
-                           "give tls.client_ca")
+        raise ControlError(
+            "tls.client_verify",
+            value["client_verify"],
+            "has no authority to verify against",
+            "give tls.client_ca",
+        )
     return Tls(
         certificate=check_path("tls.certificate", value["certificate"]),
         key=check_path("tls.key", value["key"]),
@@ -253,7 +176,7 @@ def _tls(value: Optional[Mapping[str, Any]], plaintext: bool) -> Optional[Tls]:
     )
 
 
-def _listens(values: Sequence[Mapping[str, Any]], marker_port: int) -> Tuple[Listen, ...]:
+def _listens(values: Sequence[Mapping[str, Any]], marker_port: int) -> tuple[Listen, ...]:
     listens = []
     for index, value in enumerate(values):
         option = "listen[%d]" % index
@@ -261,22 +184,32 @@ def _listens(values: Sequence[Mapping[str, Any]], marker_port: int) -> Tuple[Lis
         try:
             address = ipaddress.ip_address(bare)
         except ValueError:
-            raise ControlError(option + ".address", value["address"], "is not an IP address",
-                               "give one such as 0.0.0.0, [::] or 192.0.2.10") from None
+            raise ControlError(
+                option + ".address",
+                value["address"],
+                "is not an IP address",
+                "give one such as 0.0.0.0, [::] or 192.0.2.10",
+            ) from None
         port = _between(option + ".port", value["port"], 1, 65535)
         if port == marker_port:
-            raise ControlError(option + ".port", port, "is also the marker_port", "change one of the two")
-        listens.append(Listen("[%s]" % address if address.version == 6 else str(address), port))
+            raise ControlError(
+                option + ".port", port, "is also the marker_port", "change one of the two"
+            )
+        listens.append(Listen(f"[{address}]" if address.version == 6 else str(address), port))
     _refuse_twice("listen", "address and port", (one.text for one in listens))
     return _some("listen", tuple(listens))
 
 
-def _server_names(values: Sequence[object]) -> Tuple[str, ...]:
+def _server_names(values: Sequence[object]) -> tuple[str, ...]:
     names = tuple(str(value).lower() for value in values)
     for index, name in enumerate(names):
         if not _SERVER_NAME.fullmatch(name):
-            raise ControlError("server_names[%d]" % index, name, "is not a DNS name",
-                               "give a name such as models.example.com")
+            raise ControlError(
+                "server_names[%d]" % index,
+                name,
+                "is not a DNS name",
+                "give a name such as models.example.com",
+            )
     _refuse_twice("server_names", "name", names)
     return _some("server_names", names)
 
@@ -286,8 +219,15 @@ def _upstream(index: int, value: Mapping[str, Any]) -> Upstream:
     tls = value.get("tls") or {}
     ca, name = tls.get("ca"), tls.get("server_name")
     if name and not _HOST.fullmatch(str(name)):
-        raise ControlError(option + ".tls.server_name", name, "is not a DNS name", "give the name in its certificate")
-    servers = tuple(_server("%s.servers[%d]" % (option, i), s) for i, s in enumerate(value["servers"]))
+        raise ControlError(
+            option + ".tls.server_name",
+            name,
+            "is not a DNS name",
+            "give the name in its certificate",
+        )
+    servers = tuple(
+        _server("%s.servers[%d]" % (option, i), s) for i, s in enumerate(value["servers"])
+    )
     return Upstream(
         name=_match(_NAME, option + ".name", value["name"]),
         servers=_some(option + ".servers", servers),
@@ -308,23 +248,31 @@ def _server(option: str, value: object) -> str:
         raise ControlError(option, value, "has no port from 1 to 65535", fix)
     if host.startswith("[") and host.endswith("]"):
         try:
-            return "[%s]:%d" % (ipaddress.IPv6Address(host[1:-1]), int(port))
+            return f"[{ipaddress.IPv6Address(host[1:-1])}]:{int(port)}"
         except ValueError:
             raise ControlError(option, value, "is not an IPv6 address", fix) from None
     if not _HOST.fullmatch(host.lower()):
         raise ControlError(option, value, "has no usable host name or address", fix)
-    return "%s:%d" % (host.lower(), int(port))
+    return f"{host.lower()}:{int(port)}"
 
 
 def _route(index: int, value: Mapping[str, Any], upstreams: Iterable[str]) -> Route:
     option = "routes[%d]" % index
     path = str(value["path"])
     if not _URL_PATH.fullmatch(path) or ".." in path.split("/"):
-        raise ControlError(option + ".path", path, "is not a plain absolute URL path",
-                           "begin it with / and use A-Z a-z 0-9 . _ ~ / + @ : -")
+        raise ControlError(
+            option + ".path",
+            path,
+            "is not a plain absolute URL path",
+            "begin it with / and use A-Z a-z 0-9 . _ ~ / + @ : -",
+        )
     if value["upstream"] not in upstreams:
-        raise ControlError(option + ".upstream", value["upstream"], "is not one of the upstreams",
-                           "use one of: " + (", ".join(sorted(upstreams)) or "(none is given)"))
+        raise ControlError(
+            option + ".upstream",
+            value["upstream"],
+            "is not one of the upstreams",
+            "use one of: " + (", ".join(sorted(upstreams)) or "(none is given)"),
+        )
     return Route(
         path=path,
         exact=value["match"] == "exact",
@@ -337,21 +285,31 @@ def _route(index: int, value: Mapping[str, Any], upstreams: Iterable[str]) -> Ro
     )
 
 
-def _clients(values: Sequence[Mapping[str, Any]], tiers: Iterable[str]) -> Tuple[Client, ...]:
+def _clients(values: Sequence[Mapping[str, Any]], tiers: Iterable[str]) -> tuple[Client, ...]:
     clients = []
     for index, value in enumerate(values):
         option = "clients[%d]" % index
         if value["id"] in _MAP_WORDS:
-            raise ControlError(option + ".id", value["id"], "is a word of nginx's own", "choose another id")
+            raise ControlError(
+                option + ".id", value["id"], "is a word of nginx's own", "choose another id"
+            )
         if value["tier"] not in tiers:
-            raise ControlError(option + ".tier", value["tier"], "is not one of the tiers",
-                               "use one of: " + (", ".join(sorted(tiers)) or "(none is given)"))
-        credentials = tuple(parse_credential("%s.keys[%d]" % (option, i), k) for i, k in enumerate(value["keys"]))
-        clients.append(Client(
-            id=_match(_CLIENT, option + ".id", value["id"]),
-            tier=str(value["tier"]),
-            credentials=_some(option + ".keys", credentials),
-        ))
+            raise ControlError(
+                option + ".tier",
+                value["tier"],
+                "is not one of the tiers",
+                "use one of: " + (", ".join(sorted(tiers)) or "(none is given)"),
+            )
+        credentials = tuple(
+            parse_credential("%s.keys[%d]" % (option, i), k) for i, k in enumerate(value["keys"])
+        )
+        clients.append(
+            Client(
+                id=_match(_CLIENT, option + ".id", value["id"]),
+                tier=str(value["tier"]),
+                credentials=_some(option + ".keys", credentials),
+            )
+        )
     _refuse_twice("clients", "id", (client.id for client in clients))
     refuse_shared_keys([(client.id, one) for client in clients for one in client.credentials])
     return tuple(sorted(clients, key=lambda client: client.id))
@@ -362,27 +320,35 @@ def _network(index: int, value: object) -> str:
     try:
         network = ipaddress.ip_network(str(value))
     except ValueError as error:
-        raise ControlError(option, value, "is not a network (%s)" % error, "write it as 192.0.2.0/24") from None
+        raise ControlError(
+            option, value, f"is not a network ({error})", "write it as 192.0.2.0/24"
+        ) from None
     if network.prefixlen == 0:
-        raise ControlError(option, value, "trusts every address, so anybody could forge his own",
-                           "name only the networks of your proxies")
+        raise ControlError(
+            option,
+            value,
+            "trusts every address, so anybody could forge his own",
+            "name only the networks of your proxies",
+        )
     return str(network)
 
 
-def _match(pattern: "re.Pattern[str]", option: str, value: object) -> str:
+def _match(pattern: re.Pattern[str], option: str, value: object) -> str:
     text = str(value)
     if not pattern.fullmatch(text):
-        raise ControlError(option, text, "is not a valid name", "make it match %s" % pattern.pattern)
+        raise ControlError(option, text, "is not a valid name", f"make it match {pattern.pattern}")
     return text
 
 
 def _between(option: str, value: Any, low: int, high: int) -> int:
     if not low <= int(value) <= high:
-        raise ControlError(option, value, "is out of range", "give a whole number from %d to %d" % (low, high))
+        raise ControlError(
+            option, value, "is out of range", "give a whole number from %d to %d" % (low, high)
+        )
     return int(value)
 
 
-def _some(option: str, values: Tuple[Any, ...]) -> Tuple[Any, ...]:
+def _some(option: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
     if not values:
         raise ControlError(option, [], "is empty", "give at least one")
     return values
@@ -392,5 +358,5 @@ def _refuse_twice(option: str, what: str, values: Iterable[str]) -> None:
     seen = set()
     for value in values:
         if value in seen:
-            raise ControlError(option, value, "is given twice as %s" % what, "keep one of them")
+            raise ControlError(option, value, f"is given twice as {what}", "keep one of them")
         seen.add(value)

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Callable, Mapping, Sequence
 
 from ansible_collections.twinguard.hardening.plugins.module_utils import _nginx_syntax as syntax
 from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_config import Service
@@ -40,22 +40,30 @@ class Program:
     error_log: str
 
 
-def run(argv: Sequence[str]) -> Tuple[int, str, str]:
+def run(argv: Sequence[str]) -> tuple[int, str, str]:
     """Run a program without a shell and without input, in the C locale: status, output, errors."""
     environment = dict(os.environ, LC_ALL="C", LANGUAGE="C")
     try:
         done = subprocess.run(
-            list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=environment, timeout=_SECONDS, check=False,
-        )  # fmt: skip
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=environment,
+            timeout=_SECONDS,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         raise NginxError("%s did not end within %d seconds" % (" ".join(argv), _SECONDS)) from None
     except OSError as error:
-        raise NginxError("cannot run %s: %s" % (argv[0], error.strerror)) from error
-    return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+        raise NginxError(f"cannot run {argv[0]}: {error.strerror}") from error
+    return (
+        done.returncode,
+        done.stdout.decode("utf-8", "replace"),
+        done.stderr.decode("utf-8", "replace"),
+    )
 
 
-def program(name: str) -> Optional[Program]:
+def program(name: str) -> Program | None:
     """The installed nginx, None when there is none."""
     path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
     if path is None:
@@ -63,20 +71,27 @@ def program(name: str) -> Optional[Program]:
     _status, out, err = run([path, "-V"])
     facts = syntax.build_facts(out + err)
     if "version" not in facts:
-        raise NginxError("%s -V names no version: is it nginx?" % path)
-    return Program(path, facts["version"], facts.get("pid_path", "/run/nginx.pid"), facts.get("error_log_path", ""))
+        raise NginxError(f"{path} -V names no version: is it nginx?")
+    return Program(
+        path,
+        facts["version"],
+        facts.get("pid_path", "/run/nginx.pid"),
+        facts.get("error_log_path", ""),
+    )
 
 
-def test(nginx: Program, conf_path: str) -> Tuple[List[syntax.Complaint], List[str]]:
+def test(nginx: Program, conf_path: str) -> tuple[list[syntax.Complaint], list[str]]:
     """``nginx -T`` of one tree: what it complains of, and the files it read (none after an error)."""
     status, out, err = run([nginx.path, "-T", "-c", conf_path])
     found = syntax.complaints(err)
     if status != 0 and not syntax.blocking(found):
-        found.append(syntax.Complaint("emerg", err.strip() or "nginx -t failed without a word", None, None))
+        found.append(
+            syntax.Complaint("emerg", err.strip() or "nginx -t failed without a word", None, None)
+        )
     return found, syntax.dumped_files(out)
 
 
-def stage_tree(conf_path: str, stage: str, override: Mapping[str, Optional[bytes]]) -> str:
+def stage_tree(conf_path: str, stage: str, override: Mapping[str, bytes | None]) -> str:
     """Copy every file that nginx.conf reaches below ``stage``, as if ``override`` were on disk.
 
     None in ``override`` stands for a removed file. All else of nginx's directory (certificates, relative
@@ -91,7 +106,7 @@ def stage_tree(conf_path: str, stage: str, override: Mapping[str, Optional[bytes
         seen.add(path)
         text = _read(path, override).decode("utf-8", "surrogateescape")
 
-        def expand(pattern: str) -> Optional[Sequence[str]]:
+        def expand(pattern: str) -> Sequence[str] | None:
             files = _matches(os.path.join(conf_dir, pattern), override)
             if not files and not glob.has_magic(pattern):
                 return None  # nginx shall say itself that the file is missing
@@ -107,7 +122,7 @@ def stage_tree(conf_path: str, stage: str, override: Mapping[str, Optional[bytes
     return stage + conf_path
 
 
-def _read(path: str, override: Mapping[str, Optional[bytes]]) -> bytes:
+def _read(path: str, override: Mapping[str, bytes | None]) -> bytes:
     content = override.get(path)
     if content is not None:
         return content
@@ -115,12 +130,16 @@ def _read(path: str, override: Mapping[str, Optional[bytes]]) -> bytes:
         with open(path, "rb") as handle:
             return handle.read()
     except OSError as error:
-        raise NginxError("cannot read %s: %s" % (path, error.strerror)) from error
+        raise NginxError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _matches(pattern: str, override: Mapping[str, Optional[bytes]]) -> List[str]:
+def _matches(pattern: str, override: Mapping[str, bytes | None]) -> list[str]:
     on_disk = {path for path in glob.glob(pattern) if os.path.isfile(path)}
-    added = {path for path, content in override.items() if content is not None and _same_level(path, pattern)}
+    added = {
+        path
+        for path, content in override.items()
+        if content is not None and _same_level(path, pattern)
+    }
     removed = {path for path, content in override.items() if content is None}
     return sorted((on_disk | added) - removed)
 
@@ -153,10 +172,12 @@ def service_state(unit: str, pid_path: str) -> Service:
         master = _pid_from(pid_path)
         running = master is not None
     enabled = state.get("UnitFileState") in ("enabled", "static", "alias", "indirect", "generated")
-    return Service("systemd", running, enabled, state.get("LoadState", ""), master if running else None)
+    return Service(
+        "systemd", running, enabled, state.get("LoadState", ""), master if running else None
+    )
 
 
-def _pid_from(pid_path: str) -> Optional[int]:
+def _pid_from(pid_path: str) -> int | None:
     try:
         with open(pid_path, encoding="ascii") as handle:
             pid = int(handle.read().strip())
@@ -177,14 +198,14 @@ def start(nginx: Program, unit: str, service: Service, enable: bool) -> None:
     """Start nginx (and have it started at boot). NginxError when it does not come up."""
     if service.manager == "systemd":
         verb = ["enable"] + (["--now"] if not service.running else []) if enable else ["start"]
-        status, out, err = run(["systemctl"] + verb + [unit])
-        what = "systemctl %s %s" % (" ".join(verb), unit)
+        status, out, err = run(["systemctl", *verb, unit])
+        what = f"systemctl {' '.join(verb)} {unit}"
     else:
         status, out, err = run([nginx.path])
         what = nginx.path
     if status != 0:
         found = syntax.complaints(err + out)
-        raise NginxError("%s failed: %s" % (what, found[0].sentence if found else _last_line(err)), found)
+        raise NginxError(f"{what} failed: {found[0].sentence if found else _last_line(err)}", found)
 
 
 def stop(unit: str, service: Service) -> None:
@@ -200,7 +221,7 @@ def _last_line(text: str) -> str:
     return lines[-1] if lines else "no reason given"
 
 
-def accepting_workers(master: int) -> Set[int]:
+def accepting_workers(master: int) -> set[int]:
     """The workers that still take connections; a worker of an older configuration says it is shutting down."""
     try:
         with open("/proc/%d/task/%d/children" % (master, master), encoding="ascii") as handle:
@@ -208,10 +229,16 @@ def accepting_workers(master: int) -> Set[int]:
     except OSError:
         return set()
     lines = {pid: _command_line(pid) for pid in children}
-    return {pid for pid, line in lines.items() if "worker process" in line and "shutting down" not in line}
+    return {
+        pid
+        for pid, line in lines.items()
+        if "worker process" in line and "shutting down" not in line
+    }
 
 
-def reload(master: int, proven: Callable[[], bool], failed: Callable[[], bool], seconds: float) -> bool:
+def reload(
+    master: int, proven: Callable[[], bool], failed: Callable[[], bool], seconds: float
+) -> bool:
     """Ask nginx to reload; true when the new configuration answers and no older worker takes connections.
 
     ``proven`` tells whether the marker answers as wanted, ``failed`` whether nginx logged that it gave up.
@@ -238,7 +265,7 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def main_settings(conf_path: str) -> Dict[str, Tuple[str, ...]]:
+def main_settings(conf_path: str) -> dict[str, tuple[str, ...]]:
     """``user``, ``pid`` and ``error_log`` of nginx.conf, those that it sets."""
     text = _read(conf_path, {}).decode("utf-8", "surrogateescape")
     found = {name: syntax.main_setting(text, name) for name in ("user", "pid", "error_log")}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Iterator, Sequence
 
 _TOKEN = re.compile(
     r"""
@@ -26,7 +26,11 @@ _COMPLAINT = re.compile(
 )
 _DUMPED = re.compile(r"^# configuration file (?P<path>/.*):$", re.MULTILINE)
 # nginx calls these warnings, yet after them a part of the policy is silently not served.
-_HARMFUL_WARNINGS = ("conflicting server name", "has suspicious symbols", "protocol options redefined")
+_HARMFUL_WARNINGS = (
+    "conflicting server name",
+    "has suspicious symbols",
+    "protocol options redefined",
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Directive:
     """One directive; ``start`` and ``end`` are offsets into the text, ``end`` after its ; or {."""
 
     name: str
-    args: Tuple[str, ...]
+    args: tuple[str, ...]
     depth: int
     line: int
     start: int
@@ -47,22 +51,22 @@ class Complaint:
 
     level: str
     text: str
-    file: Optional[str]
-    line: Optional[int]
+    file: str | None
+    line: int | None
 
     @property
     def sentence(self) -> str:
         """The complaint with its place in front."""
-        return "%s:%s: %s" % (self.file, self.line, self.text) if self.file else self.text
+        return f"{self.file}:{self.line}: {self.text}" if self.file else self.text
 
-    def as_dict(self) -> Dict[str, object]:
+    def as_dict(self) -> dict[str, object]:
         """For a module's result."""
         return {"level": self.level, "text": self.text, "file": self.file, "line": self.line}
 
 
 def directives(text: str) -> Iterator[Directive]:
     """Every directive of one file, blocks included, in order; text that is not nginx's is passed over."""
-    words: List[str] = []
+    words: list[str] = []
     start, line, depth = 0, 1, 0
     for token in _TOKEN.finditer(text):
         kind, value = token.lastgroup, token.group()
@@ -78,7 +82,7 @@ def directives(text: str) -> Iterator[Directive]:
         line += value.count("\n")
 
 
-def rewrite_includes(text: str, expand: Callable[[str], Optional[Sequence[str]]]) -> str:
+def rewrite_includes(text: str, expand: Callable[[str], Sequence[str] | None]) -> str:
     """The text with each include replaced by one include per file that ``expand(pattern)`` names.
 
     None from ``expand`` leaves the directive alone. Lines keep their numbers.
@@ -91,13 +95,13 @@ def rewrite_includes(text: str, expand: Callable[[str], Optional[Sequence[str]]]
         if files is None:
             continue
         pieces.append(text[position : one.start])
-        pieces.append(" ".join('include "%s";' % file for file in files))
+        pieces.append(" ".join(f'include "{file}";' for file in files))
         pieces.append("\n" * text.count("\n", one.start, one.end))
         position = one.end
     return "".join(pieces) + text[position:]
 
 
-def main_setting(text: str, name: str) -> Optional[Tuple[str, ...]]:
+def main_setting(text: str, name: str) -> tuple[str, ...] | None:
     """The arguments of a directive at the top level (``pid``, ``user``, ``error_log``), None if absent."""
     for one in directives(text):
         if one.depth == 0 and one.name == name:
@@ -105,49 +109,61 @@ def main_setting(text: str, name: str) -> Optional[Tuple[str, ...]]:
     return None
 
 
-def complaints(output: str, level_at_least: str = "warn") -> List[Complaint]:
+def complaints(output: str, level_at_least: str = "warn") -> list[Complaint]:
     """What ``nginx -t`` or an error log complains of, in order, without repetition."""
     levels = ("warn", "error", "crit", "alert", "emerg")
     wanted = levels[levels.index(level_at_least) :]
-    found: Dict[Complaint, None] = {}
+    found: dict[Complaint, None] = {}
     for line in output.splitlines():
         match = _COMPLAINT.match(line.strip())
         if match and match.group("level") in wanted:
             number = match.group("line")
-            found[Complaint(match.group("level"), match.group("text"), match.group("file"),
-                            int(number) if number else None)] = None
+            found[
+                Complaint(
+                    match.group("level"),
+                    match.group("text"),
+                    match.group("file"),
+                    int(number) if number else None,
+                )
+            ] = None
     return list(found)
 
 
-def blocking(found: Sequence[Complaint]) -> List[Complaint]:
+def blocking(found: Sequence[Complaint]) -> list[Complaint]:
     """The complaints that must stop a change: all errors, and the warnings that hide a loss."""
-    return [one for one in found if one.level != "warn" or any(part in one.text for part in _HARMFUL_WARNINGS)]
+    return [
+        one
+        for one in found
+        if one.level != "warn" or any(part in one.text for part in _HARMFUL_WARNINGS)
+    ]
 
 
-def dumped_files(dump: str) -> List[str]:
+def dumped_files(dump: str) -> list[str]:
     """The files that ``nginx -T`` read, in its order."""
     return [match.group("path") for match in _DUMPED.finditer(dump)]
 
 
-def build_facts(output: str) -> Dict[str, str]:
+def build_facts(output: str) -> dict[str, str]:
     """From ``nginx -V``: version, conf_path, pid_path, error_log_path, user (those it names)."""
     facts = {}
     found = re.search(r"nginx version: \S+?/([0-9][0-9.]*)", output)
     if found:
         facts["version"] = found.group(1)
     for name in ("conf-path", "pid-path", "error-log-path", "user"):
-        found = re.search(r"--%s=(\S+)" % name, output)
+        found = re.search(rf"--{name}=(\S+)", output)
         if found:
             facts[name.replace("-", "_")] = found.group(1)
     return facts
 
 
-def version_tuple(text: str) -> Tuple[int, ...]:
+def version_tuple(text: str) -> tuple[int, ...]:
     """``1.22.1`` as numbers, for comparing."""
     return tuple(int(part) for part in text.split(".") if part.isdigit())
 
 
-def applies(version: str, since: Optional[str], before: Optional[str]) -> bool:
+def applies(version: str, since: str | None, before: str | None) -> bool:
     """Whether a file meant for nginx from ``since`` up to but not including ``before`` is for this one."""
     number = version_tuple(version)
-    return (not since or number >= version_tuple(since)) and (not before or number < version_tuple(before))
+    return (not since or number >= version_tuple(since)) and (
+        not before or number < version_tuple(before)
+    )

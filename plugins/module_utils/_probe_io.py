@@ -10,7 +10,7 @@ import os
 import socket
 import ssl
 import time
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Mapping
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._x509 import not_after
 
@@ -24,7 +24,7 @@ _PROTOCOLS = {
 }
 
 
-def marker(port: int, name: str, host: str) -> Optional[str]:
+def marker(port: int, name: str, host: str) -> str | None:
     """The generation that the marker on loopback answers with; None when nothing answers for us."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
     try:
@@ -38,7 +38,7 @@ def marker(port: int, name: str, host: str) -> Optional[str]:
         connection.close()
 
 
-def probe(wanted: Mapping[str, Any]) -> Dict[str, Any]:
+def probe(wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Carry out one probe; ``outcome`` is what happened, ``met`` whether that was expected.
 
     Outcomes: ``accepted`` or ``refused`` of a handshake, the status of a request, ``unreachable``,
@@ -50,13 +50,15 @@ def probe(wanted: Mapping[str, Any]) -> Dict[str, Any]:
         result = {"outcome": "unreachable", "detail": str(error)}
     result["id"] = wanted["id"]
     # What could not be asked is not known, which is neither met nor broken.
-    result["met"] = None if result["outcome"] == "unsupported" else result["outcome"] in wanted["expect"]
+    result["met"] = (
+        None if result["outcome"] == "unsupported" else result["outcome"] in wanted["expect"]
+    )
     if result["met"] and wanted.get("log") and not _logged(wanted["log"], result.get("request_id")):
-        result.update(met=False, detail="the request did not appear in %s" % wanted["log"])
+        result.update(met=False, detail=f"the request did not appear in {wanted['log']}")
     return result
 
 
-def _context(protocol: Optional[str]) -> ssl.SSLContext:
+def _context(protocol: str | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # The question is what the server does, not who it is: it is this host.
     context.check_hostname = False
@@ -68,7 +70,7 @@ def _context(protocol: Optional[str]) -> ssl.SSLContext:
     return context
 
 
-def _handshake(wanted: Mapping[str, Any]) -> Dict[str, Any]:
+def _handshake(wanted: Mapping[str, Any]) -> dict[str, Any]:
     try:
         context = _context(wanted.get("protocol"))
     except (ssl.SSLError, ValueError) as error:
@@ -77,8 +79,13 @@ def _handshake(wanted: Mapping[str, Any]) -> Dict[str, Any]:
         try:
             with context.wrap_socket(raw, server_hostname=wanted["server_name"]) as tls:
                 certificate = tls.getpeercert(binary_form=True) or b""
-                return {"outcome": "accepted", "protocol": tls.version(), "cipher": (tls.cipher() or ("",))[0],
-                        "not_after": not_after(certificate), "now": int(time.time())}
+                return {
+                    "outcome": "accepted",
+                    "protocol": tls.version(),
+                    "cipher": (tls.cipher() or ("",))[0],
+                    "not_after": not_after(certificate),
+                    "now": int(time.time()),
+                }
         except ssl.SSLError as error:
             if getattr(error, "reason", "") in ("NO_PROTOCOLS_AVAILABLE", "NO_CIPHERS_AVAILABLE"):
                 return {"outcome": "unsupported", "detail": str(error)}
@@ -87,21 +94,25 @@ def _handshake(wanted: Mapping[str, Any]) -> Dict[str, Any]:
             return {"outcome": "refused", "detail": str(error)}
 
 
-def _request(wanted: Mapping[str, Any]) -> Dict[str, Any]:
+def _request(wanted: Mapping[str, Any]) -> dict[str, Any]:
     connection = http.client.HTTPConnection(wanted["address"], wanted["port"], timeout=_SECONDS)
     connection.connect()
     try:
         if wanted["tls"]:
-            connection.sock = _context(None).wrap_socket(connection.sock, server_hostname=wanted["server_name"])
-        connection.request(wanted["method"], wanted["path"], headers={"Host": wanted["server_name"]})
+            connection.sock = _context(None).wrap_socket(
+                connection.sock, server_hostname=wanted["server_name"]
+            )
+        connection.request(
+            wanted["method"], wanted["path"], headers={"Host": wanted["server_name"]}
+        )
         response = connection.getresponse()
         return {"outcome": str(response.status), "request_id": response.getheader("X-Request-Id")}
     finally:
         connection.close()
 
 
-def _logged(path: str, request_id: Optional[str]) -> bool:
-    """nginx writes the line just after the answer: look for it for a second."""
+def _logged(path: str, request_id: str | None) -> bool:
+    """Nginx writes the line just after the answer: look for it for a second."""
     if not request_id:
         return False
     deadline = time.monotonic() + 1.0
@@ -113,7 +124,7 @@ def _logged(path: str, request_id: Optional[str]) -> bool:
         time.sleep(0.02)
 
 
-def read_tail(path: str, since: Optional[int] = None) -> bytes:
+def read_tail(path: str, since: int | None = None) -> bytes:
     """The end of a log, or all from byte ``since`` on (at most 64 KiB); empty when unreadable."""
     try:
         if not os.path.isfile(path):  # /dev/stderr and the like would never end

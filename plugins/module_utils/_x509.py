@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-from typing import Iterator, Optional, Tuple
+from datetime import datetime
+from typing import Iterator
 
 _SEQUENCE, _UTC_TIME, _GENERALIZED_TIME, _VERSION = 0x30, 0x17, 0x18, 0xA0
 
 
-def not_after(der: bytes) -> Optional[int]:
+def not_after(der: bytes) -> int | None:
     """Seconds since 1970 until which a DER certificate is valid; None when it cannot be read."""
     try:
         _tag, certificate = next(_items(der))
@@ -21,17 +21,17 @@ def not_after(der: bytes) -> Optional[int]:
         _begin, (tag, text) = list(_items(fields[3][1]))
     except (StopIteration, IndexError, ValueError):
         return None
-    shape = {_UTC_TIME: "%y%m%d%H%M%SZ", _GENERALIZED_TIME: "%Y%m%d%H%M%SZ"}.get(tag)
-    if not shape:
-        return None
     try:
-        moment = datetime.strptime(text.decode("ascii"), shape)
+        if tag == _UTC_TIME:
+            return int(datetime.strptime(text.decode("ascii"), "%y%m%d%H%M%S%z").timestamp())
+        if tag == _GENERALIZED_TIME:
+            return int(datetime.strptime(text.decode("ascii"), "%Y%m%d%H%M%S%z").timestamp())
     except ValueError:
         return None
-    return int(moment.replace(tzinfo=timezone.utc).timestamp())
+    return None
 
 
-def _items(data: bytes) -> Iterator[Tuple[int, bytes]]:
+def _items(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Tag and content of each element of one DER level; ValueError when the data end early."""
     position = 0
     while position < len(data):

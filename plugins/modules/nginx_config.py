@@ -1,5 +1,4 @@
 #!/usr/bin/python
-# -*- coding: utf-8 -*-
 
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
@@ -14,10 +13,10 @@ version_added: 0.1.0
 author:
   - twinguard.hardening contributors (@twinguard)
 description:
-  - Takes all files of one set, checks the whole configuration of nginx with them before anything is live, switches to
-    them by one rename, reloads or starts nginx, and proves that nginx serves exactly these files.
-  - If any step fails the old files are back, nginx serves what it served before, and the task fails with nginx's own words.
-    It fails again at every run until the cause is gone.
+  - Takes all files of one set, checks the whole configuration of nginx with them before anything is live,
+    switches to them by one rename, reloads or starts nginx, and proves that nginx serves exactly these files.
+  - If any step fails the old files are back, nginx serves what it served before, and the task fails with
+    nginx's own words. It fails again at every run until the cause is gone.
   - The proof is a marker on loopback that answers with the digest of the files, O(probes) put to the running server,
     and that no worker of an older configuration takes connections any more.
   - Other files of nginx are never changed.
@@ -75,13 +74,16 @@ options:
         type: str
         required: true
   directories:
-    description: Directories to make when missing, for nginx's workers to enter and nobody else; they are left when the set goes.
+    description:
+      - Directories to make when missing, for nginx's workers to enter and nobody else.
+      - They are left when the set goes.
     type: list
     elements: path
     default: []
   watch:
     description:
-      - Files that nginx read when it was last proven, such as certificates. nginx is reloaded when one of them was touched since.
+      - Files that nginx read when it was last proven, such as certificates.
+      - nginx is reloaded when one of them was touched since.
     type: list
     elements: path
     default: []
@@ -203,34 +205,45 @@ nginx_version:
   sample: 1.26.3
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
 from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_apply_io import Site
 from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_config import (
-    ARGUMENT_SPEC,
     NOT_INSTALLED,
     plan,
     plan_without_nginx,
     verdict,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_io import NginxError, program
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_config_spec import (
+    ARGUMENT_SPEC,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_io import (
+    NginxError,
+    program,
+)
 from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
 from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import FilesError
 
 
-def in_force(module: AnsibleModule, status: str, reason: str) -> list[dict]:
+def in_force(module: AnsibleModule, status: str, reason: str) -> list[dict[str, Any]]:
     return [finding("gateway.in_force", module.params["name"], status, reason)]
 
 
-def run(module: AnsibleModule) -> dict:
+def run(module: AnsibleModule) -> dict[str, Any]:
     nginx = program("nginx")
     if nginx is None:
         absent = plan_without_nginx(module.params)
         if absent.changed and not module.check_mode:
             raise NginxError(NOT_INSTALLED)
-        status = ("fail", NOT_INSTALLED) if absent.changed else ("pass", "absent, as wanted")
-        return {"changed": absent.changed, "diff": absent.diff(), "controls": in_force(module, *status)}
+        force = ("fail", NOT_INSTALLED) if absent.changed else ("pass", "absent, as wanted")
+        return {
+            "changed": absent.changed,
+            "diff": absent.diff(),
+            "controls": in_force(module, *force),
+        }
 
     site = Site(module.params, nginx)
     found = site.observe()
@@ -262,7 +275,9 @@ def main() -> None:
         module.exit_json(**run(module))
     except (ControlError, FilesError, NginxError) as error:
         complaints = [one.as_dict() for one in getattr(error, "complaints", [])]
-        module.fail_json(msg=str(error), complaints=complaints, controls=in_force(module, "fail", str(error)))
+        module.fail_json(
+            msg=str(error), complaints=complaints, controls=in_force(module, "fail", str(error))
+        )
 
 
 if __name__ == "__main__":

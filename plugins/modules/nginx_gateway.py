@@ -1,5 +1,3 @@
-# -*- coding: utf-8 -*-
-
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -15,10 +13,13 @@ version_added: 0.1.0
 author:
   - twinguard.hardening contributors (@twinguard)
 description:
-  - Takes the whole policy of a gateway, checks it on the controller, renders nginx's files there and hands them to
-    M(twinguard.hardening.nginx_config), which puts them in force as one proven change or leaves everything as it was.
-  - Keys are hashed on the controller. The gateway gets a digest and the last six characters of each, in a file that only root may read.
-  - A request is counted before its key decides; one without a valid key is answered 401, one over a limit 429 with C(Retry-After), both in JSON.
+  - Takes the whole policy of a gateway, checks it on the controller, renders nginx's files there and hands
+    them to M(twinguard.hardening.nginx_config), which puts them in force as one proven change or leaves
+    everything as it was.
+  - Keys are hashed on the controller. The gateway gets a digest and the last six characters of each, in a
+    file that only root may read.
+  - A request is counted before its key decides. One without a valid key is answered 401, one over a limit
+    429 with C(Retry-After), both in JSON.
 extends_documentation_fragment:
   - twinguard.hardening._attributes
   - twinguard.hardening._attributes.LINUX
@@ -81,7 +82,9 @@ options:
         description: Path of the PEM authorities on the gateway that client certificates must come from (mutual TLS).
         type: str
       client_verify:
-        description: Whether a client certificate must be shown. V(required) when O(tls.client_ca) is given and this is not.
+        description:
+          - Whether a client certificate must be shown.
+          - V(required) when O(tls.client_ca) is given and this is not.
         type: str
         choices: [required, optional]
   upstreams:
@@ -156,9 +159,9 @@ options:
   tiers:
     description:
       - Limits that clients share by tier, each client counted for itself. Every key is the name of a tier.
-      - Every value is a dictionary of C(rate) (such as V(10r/s) or V(30r/m), needed), C(burst) (requests above the rate that
-        are still taken, default 0), C(nodelay) (take them at once instead of spacing them, default true) and
-        C(connections) (concurrent requests, no limit when not given).
+      - Every value is a dictionary of C(rate) (such as V(10r/s) or V(30r/m), needed), C(burst) (requests above
+        the rate that are still taken, default 0), C(nodelay) (take them at once instead of spacing them,
+        default true) and C(connections) (concurrent requests, no limit when not given).
     type: dict
     default: {}
   clients:
@@ -214,7 +217,9 @@ options:
             description: Concurrent requests; no limit when not given.
             type: int
       rejected:
-        description: For requests without a valid key, so that guessing keys is slow and harms nobody else behind the same address.
+        description:
+          - For requests without a valid key.
+          - Guessing keys is slow then, and harms nobody else behind the same address.
         type: dict
         default: {rate: 30r/m, burst: 10}
         suboptions:

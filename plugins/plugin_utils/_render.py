@@ -24,8 +24,12 @@ class Renderer:
 
     def __init__(self, built_in: Path, own: str = "") -> None:
         if own and not Path(own).is_dir():
-            raise ControlError("templates", own, "is not a directory on the controller",
-                               "give one that holds templates, or leave it out")
+            raise ControlError(
+                "templates",
+                own,
+                "is not a directory on the controller",
+                "give one that holds templates, or leave it out",
+            )
         directories = ([own] if own else []) + [str(built_in)]
         self._environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(directories),
@@ -33,7 +37,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
             keep_trailing_newline=True,
-            autoescape=False,  # nginx configuration, not HTML
+            autoescape=False,
         )
 
     def render(self, template: str, data: t.Mapping[str, t.Any]) -> str:
@@ -41,5 +45,9 @@ class Renderer:
         try:
             return self._environment.get_template(template + ".j2").render(data, managed=MANAGED)
         except jinja2.TemplateError as error:
-            raise ControlError("templates", template + ".j2", str(error) or type(error).__name__,
-                               "mend the template; the role's README lists its data") from error
+            raise ControlError(
+                "templates",
+                template + ".j2",
+                str(error) or type(error).__name__,
+                "mend the template; the role's README lists its data",
+            ) from error
