@@ -3,7 +3,7 @@
 """Run the checks, in order, up to the first that fails, and count what was really tested.
 
     check.py                     all of them
-    check.py lint unit           these groups
+    check.py lint unit           these groups, or single checks by name
     check.py molecule [name]     the Molecule scenarios, or one of them
 
 The output of each check goes to .build/results/<check>.log and is shown when the check fails; the counts go to
@@ -30,7 +30,6 @@ from workshop import BUILD, ROOT, VENV, Problem, main, say, tool_env
 RESULTS = BUILD / "results"
 TAIL_LINES = 60
 HEARTBEAT_SECONDS = 20.0
-GROUPS = ("lint", "types", "unit", "sanity", "units", "galaxy", "faults", "molecule")
 
 
 class Step(NamedTuple):
@@ -262,17 +261,26 @@ def carry_out(plan: Sequence[Step]) -> Counts:
     return total(done)
 
 
+def choose(plan: Sequence[Step], asked: Sequence[str]) -> list[Step]:
+    """Return the steps of the groups or names that were asked for, in their order; all when none was.
+
+    :raises Problem: for a name that is neither.
+    """
+    known = list(dict.fromkeys([*(step.group for step in plan), *(step.name for step in plan)]))
+    unknown = [name for name in asked if name not in known]
+    if unknown:
+        raise Problem(f"There is no check called {unknown[0]}; there are: {', '.join(known)}.")
+    return [step for step in plan if not asked or step.group in asked or step.name in asked]
+
+
 def _body(arguments: list[str]) -> int:
     only = arguments[1] if len(arguments) == 2 and arguments[0] == "molecule" else None
-    groups = arguments[:1] if only else arguments or list(GROUPS)
-    unknown = [group for group in groups if group not in GROUPS]
-    if unknown:
-        raise Problem(f"There is no check called {unknown[0]}; there are: {', '.join(GROUPS)}.")
+    plan = choose(steps(only), arguments[:1] if only else arguments)
     RESULTS.mkdir(parents=True, exist_ok=True)
     total_file = RESULTS / "total.txt"
     # An old total must not survive a run that is cut short.
     total_file.unlink(missing_ok=True)
-    counts = carry_out([step for step in steps(only) if step.group in groups])
+    counts = carry_out(plan)
     total_file.write_text(f"{counts.line()}\n", encoding="utf-8")
     say(counts.line())
     return 1 if counts.failed else 0

@@ -1,0 +1,100 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import check
+import pytest
+from check import Step
+from results import Counts
+from workshop import Problem
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def step(group: str, name: str, counts: Counts) -> Step:
+    return Step(group, name, lambda: counts)
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(check, "RESULTS", tmp_path)
+    monkeypatch.setattr(check, "ROOT", tmp_path)
+    return tmp_path
+
+
+def test_the_run_stops_at_the_first_failure_and_names_what_was_not_run(results: Path, capsys):
+    plan = [
+        step("a", "one", Counts(passed=3, skipped=1, notes=("skipped: x: no audit here",))),
+        step("a", "two", Counts(passed=1, failed=2)),
+        step("b", "three", Counts(passed=5)),
+    ]
+    assert check.carry_out(plan)[:3] == (4, 2, 1)
+    said = capsys.readouterr().out
+    assert "[1/3] one ..." in said
+    assert "skipped: x: no audit here" in said
+    assert "Not run: three." in said
+    assert "[3/3]" not in said
+
+
+def test_the_log_of_a_failed_check_is_shown(results: Path, capsys):
+    def act() -> Counts:
+        check.log_of("two").write_text("the reason\n")
+        return Counts(failed=1)
+
+    check.carry_out([Step("a", "two", act)])
+    assert "the reason" in capsys.readouterr().out
+
+
+def test_a_check_that_cannot_run_counts_as_failed_with_its_sentence(results: Path, capsys):
+    def act() -> Counts:
+        raise Problem("No container engine was found.")
+
+    assert check.carry_out([Step("a", "one", act)])[:3] == (0, 1, 0)
+    assert "No container engine was found." in capsys.readouterr().out
+
+
+def test_results_of_an_earlier_run_are_not_taken_for_this_one(results: Path):
+    (results / "one.xml").write_text("old")
+    (results / "one-3.9.log").write_text("old")
+    (results / "onesome.log").write_text("another check's")
+    check.carry_out([step("a", "one", Counts(passed=1))])
+    assert sorted(path.name for path in results.iterdir()) == ["one.json", "onesome.log"]
+
+
+def test_checks_are_chosen_by_group_or_by_name_and_keep_their_order():
+    plan = [step("a", "one", Counts()), step("b", "two", Counts()), step("b", "three", Counts())]
+    assert [chosen.name for chosen in check.choose(plan, ["three", "a"])] == ["one", "three"]
+    assert check.choose(plan, []) == plan
+
+
+def test_an_unknown_check_is_refused_with_the_known_ones():
+    with pytest.raises(Problem, match="no check called nonsense; there are: a, one"):
+        check.choose([step("a", "one", Counts())], ["nonsense"])
+
+
+def test_no_scenario_at_all_is_a_failure(results: Path):
+    hosts = [one for one in check.steps() if one.group == "molecule"]
+    assert [one.act()[:3] for one in hosts] == [(0, 1, 0)]
+
+
+def test_a_scenario_that_is_not_there_is_refused_by_name(results: Path):
+    (results / "molecule" / "model_gateway").mkdir(parents=True)
+    (results / "molecule" / "model_gateway" / "molecule.yml").touch()
+    with pytest.raises(Problem, match=r"SCENARIO=nothing is not there; there are: model_gateway\."):
+        check.steps("nothing")
+
+
+def test_the_hosts_of_the_other_scenarios_are_no_scenario_themselves(results: Path):
+    for name in ("default", "model_gateway"):
+        (results / "molecule" / name).mkdir(parents=True)
+        (results / "molecule" / name / "molecule.yml").touch()
+    assert check.scenarios() == ["model_gateway"]
+
+
+def test_every_group_of_checks_has_its_own_make_target():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for group in {one.group for one in check.steps()}:
+        assert f"\n{group}: setup ##" in makefile
