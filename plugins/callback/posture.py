@@ -24,7 +24,6 @@ options:
       - File on the controller that gets the same as JSON, replaced as a whole, readable by its owner only.
       - Without it no file is written.
     type: path
-    default: ""
     env:
       - name: TWINGUARD_POSTURE_JSON
     ini:
