@@ -65,6 +65,8 @@ images: ## Build the base images anew, with today's packages
 lock: ## Resolve the dependencies anew, to the newest versions
 	@$(PYTHON3) tools/bootstrap.py lock --upgrade
 
-clean: ## Stop the engine if it is ours; remove all that was built here
+clean: ## Remove all that was built here; stop the engine if it is ours
+	@$(PYTHON3) tools/engine.py sweep
+	@$(PYTHON3) tools/image.py --remove
 	@$(PYTHON3) tools/engine.py stop
 	rm -rf .build .venv .ansible .mypy_cache .pytest_cache .ruff_cache .hypothesis

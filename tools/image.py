@@ -4,6 +4,7 @@
 
     image.py             build what is missing or was built by another recipe
     image.py --rebuild   build all anew, with today's packages
+    image.py --remove    remove them from an engine that answers
 
 No image registry is needed: as root on Debian or Ubuntu the image is made from the package mirror by mmdebstrap. Where
 that cannot be had it is built on the registry's plain Debian. TWINGUARD_IMAGE names a ready systemd image in a registry
@@ -198,9 +199,22 @@ def ensure(engine: str, env: Mapping[str, str], rebuild: bool = False) -> None:
         say(f"Built {image} in {time.monotonic() - began:.0f} s.")
 
 
+def remove(env: Mapping[str, str]) -> None:
+    """Remove the images; no engine is started for it."""
+    for engine in engines.look(env.get("TWINGUARD_ENGINE") or None).answering:
+        for suite in SUITES:
+            image = image_name(suite, engine)
+            if recipe_of(engine, image):
+                run([engine, "image", "rm", image], f"remove {image}", quiet=True)
+                say(f"Removed {image}.")
+
+
 def _body(arguments: list[str]) -> int:
+    if arguments == ["--remove"]:
+        remove(os.environ)
+        return 0
     if arguments not in ([], ["--rebuild"]):
-        raise Problem("Usage: image.py [--rebuild]")
+        raise Problem("Usage: image.py [--rebuild|--remove]")
     ensure(engines.ensure(os.environ), os.environ, rebuild=bool(arguments))
     return 0
 

@@ -56,6 +56,7 @@ def test_an_unknown_engine_is_refused_by_name():
         ("ID=debian\n", True),
         ('ID=linuxmint\nID_LIKE="ubuntu debian"\n', True),
         ("ID=fedora\n", False),
+        ("ID=arch\n", False),
         ('ID="rhel"\nID_LIKE="fedora"\n', False),
     ],
 )
