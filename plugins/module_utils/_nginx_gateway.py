@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from fractions import Fraction
 from typing import Any, Iterable, Mapping, Sequence
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_keys import (
@@ -104,7 +105,7 @@ def parse_rate(option: str, value: object) -> Rate:
     fix = "write a number above 0 with its unit, such as 10r/s or 30r/m"
     if not found:
         raise ControlError(option, value, "is not a request rate", fix)
-    number, unit = float(found.group(1)), found.group(2)
+    number, unit = Fraction(found.group(1)), found.group(2)
     if unit == "s" and number != int(number):
         number, unit = number * 60, "m"
     if number < 1 or number != int(number):
