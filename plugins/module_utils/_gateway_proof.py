@@ -104,10 +104,8 @@ def explain(policy: Policy, complaints: Sequence[Mapping[str, Any]]) -> str | No
         text = str(complaint["text"])
         for pattern, explanation in _EXPLANATIONS:
             found = re.search(pattern, text)
-            if found:
-                option = _option_for(
-                    policy, found.group(1), "bind" in pattern or "duplicate" in pattern
-                )
+            option = _option_for(policy, found.group(1)) if found else None
+            if found and option:
                 return f"option '{option}' = {found.group(1)!r}: {explanation} (nginx: {text})"
     return None
 
@@ -152,20 +150,23 @@ _EXPLANATIONS = (
 )
 
 
-def _option_for(policy: Policy, value: str, listening: bool) -> str:
-    """The option that holds a value nginx complained of."""
-    if listening:
-        return "marker_port" if value == "127.0.0.1:%d" % policy.marker_port else "listen"
+def _option_for(policy: Policy, value: str) -> str | None:
+    """The option that holds a value nginx complained of; None when it stands in a foreign file."""
+    if value == "127.0.0.1:%d" % policy.marker_port:
+        return "marker_port"
+    if value in [one.text for one in policy.listen]:
+        return "listen"
     bare = value.split(":", maxsplit=1)[0]
     for upstream in policy.upstreams:
         for index, server in enumerate(upstream.servers):
             if value == server or bare == server.rpartition(":")[0]:
                 return "upstreams.%s.servers[%d]" % (upstream.name, index)
-    if policy.tls:
-        for option in ("certificate", "key", "client_ca"):
-            if getattr(policy.tls, option) == value:
-                return "tls." + option
-    return "server_names" if value in policy.server_names else "tls.client_ca"
+        if value == upstream.ca:
+            return "upstreams.%s.tls.ca" % upstream.name
+    for option in ("certificate", "key", "client_ca") if policy.tls else ():
+        if getattr(policy.tls, option) == value:
+            return "tls." + option
+    return "server_names" if value in policy.server_names else None
 
 
 def _reach(address: str) -> str:
