@@ -345,7 +345,7 @@ def test_without_a_confirmation_everything_is_as_before(etc: Path, state: str, w
     (etc / "unused").symlink_to("a")
     (etc / "d").mkdir()
     before = tree(etc)
-    wanted = [
+    wanted: list[Wanted] = [
         DirSpec(f"{etc}/new"),
         FileSpec(f"{etc}/new/f", b"1"),
         FileSpec(f"{etc}/target", b"2", 0o600),

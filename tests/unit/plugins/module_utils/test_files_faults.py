@@ -16,7 +16,7 @@ import tempfile
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Dict, Iterator, Tuple
 
 import pytest
 
@@ -29,7 +29,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._files import 
     Wanted,
 )
 
-MUTATING = (
+MUTATING = {
     "open",
     "write",
     "fchown",
@@ -40,11 +40,11 @@ MUTATING = (
     "unlink",
     "mkdir",
     "rmdir",
-)
-MUTATING += ("setxattr", "removexattr", "utime", "symlink", "ftruncate")
+}
+MUTATING |= {"setxattr", "removexattr", "utime", "symlink", "ftruncate"}
 KILLED, DONE, FAILED, CRASHED = 9, 0, 3, 4
 SECRET_OLD, SECRET_NEW = b"old-secret" * 20, b"new-secret" * 20
-Tree = dict  # name -> (content, mode, owner, group)
+Tree = Dict[str, Tuple[bytes, int, int, bool]]  # content, mode, owner, whether as old as before
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Injector:
         for name in MUTATING:
             setattr(os, name, self.wrap(name, getattr(os, name)))
         if not hard_links:
-            os.link = self.refuse  # type: ignore[assignment]
+            os.link = self.refuse
 
     def wrap(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
