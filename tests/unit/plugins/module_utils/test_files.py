@@ -550,3 +550,26 @@ def test_one_file_is_replaced_in_one_step(etc: Path) -> None:
     with pytest.raises(FilesError, match=r"cannot write .*/dir: Is a directory \(EISDIR\)"):
         replace_file(f"{etc}/dir", b"new", 0o600)
     assert sorted(tree(etc)) == ["dir", "report"]
+
+
+def test_a_file_is_private_when_it_appears_and_final_before_it_has_content(
+    etc: Path, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, int]] = []
+    really_open, really_write = os.open, os.write
+
+    def spied_open(path: str, flags: int, *args: Any, **kwargs: Any) -> int:
+        fd = really_open(path, flags, *args, **kwargs)
+        if flags & os.O_CREAT and path.startswith(".tg-"):
+            seen.append(("open", stat.S_IMODE(os.fstat(fd).st_mode)))
+        return fd
+
+    def spied_write(fd: int, content: bytes) -> int:
+        if b"content" in bytes(content):
+            seen.append(("write", stat.S_IMODE(os.fstat(fd).st_mode)))
+        return really_write(fd, content)
+
+    monkeypatch.setattr(os, "open", spied_open)
+    monkeypatch.setattr(os, "write", spied_write)
+    apply(state, FileSpec(f"{etc}/f", b"content", 0o640))
+    assert seen == [("open", 0o600), ("write", 0o640)]
