@@ -211,6 +211,11 @@ def steps(only: str | None = None) -> list[Step]:
         Step("lint", "ansible-lint", ansible_lint),
         Step("lint", "changelog", lambda: tool("changelog", "antsibull-changelog", "lint")),
         Step("lint", "docs", docs),
+        Step(
+            "lint",
+            "role-docs",
+            lambda: tool("role-docs", "python", "tools/role_docs.py", "--check"),
+        ),
         Step("types", "mypy", lambda: tool("mypy", "mypy")),
         Step("unit", "unit", lambda: pytest("unit", "tests/unit")),
         Step("sanity", "sanity", sanity_own),
