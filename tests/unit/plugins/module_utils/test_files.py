@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.twinguard.hardening.plugins.module_utils import _files, _stage_io
@@ -308,6 +308,7 @@ def test_a_name_of_255_bytes_works(etc: Path, state: str) -> None:
     assert list(tree(etc)) == [name]
 
 
+@settings(max_examples=30)
 @given(st.binary(max_size=2000), st.binary(max_size=2000))
 def test_any_bytes_are_written_and_any_bytes_are_restored(old: bytes, new: bytes) -> None:
     import tempfile  # noqa: PLC0415 - tmp_path is not renewed for each example
