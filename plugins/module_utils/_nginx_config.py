@@ -171,7 +171,8 @@ def generation_of(files: Sequence[ConfigFile], marker_port: int) -> str:
 
 def marker_file(name: str, port: int, generation: str) -> ConfigFile:
     """A server on loopback that answers with the generation nginx is really serving."""
-    return ConfigFile(MARKER_FILE, MARKER % {"name": name, "port": port, "generation": generation})
+    values = {"name": name, "host": marker_host(name), "port": port, "generation": generation}
+    return ConfigFile(MARKER_FILE, MARKER % values)
 
 
 def marker_host(name: str) -> str:
@@ -183,7 +184,7 @@ MARKER = """\
 # Managed by twinguard.hardening: answers which generation is in force, on loopback only.
 server {
     listen 127.0.0.1:%(port)d;
-    server_name %(name)s.twinguard.invalid;
+    server_name %(host)s;
     access_log off;
     location = /twinguard/%(name)s {
         default_type text/plain;
