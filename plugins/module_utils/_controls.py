@@ -170,7 +170,9 @@ def finding(
     if status not in STATUSES:
         raise ControlError("status", status, "no such status", "use one of " + ", ".join(STATUSES))
     if status != "pass" and not reason:
-        raise ControlError("reason", reason, f"a status of {status} needs a reason", "say why in one sentence")
+        raise ControlError(
+            "reason", reason, f"a status of {status} needs a reason", "say why in one sentence"
+        )
     return {
         "id": control_id,
         "resource": resource,
@@ -191,5 +193,7 @@ def counts(findings: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 def severity_rank(severity: str) -> int:
     """0 for the worst severity; sorts findings. Raises ControlError for an unknown one."""
     if severity not in SEVERITIES:
-        raise ControlError("severity", severity, "no such severity", "use one of " + ", ".join(SEVERITIES))
+        raise ControlError(
+            "severity", severity, "no such severity", "use one of " + ", ".join(SEVERITIES)
+        )
     return SEVERITIES.index(severity)

@@ -195,7 +195,9 @@ def take_back(phase: str, entries: Sequence[Entry], dirs: Dirs) -> None:
 
     All steps are tried; then the first error is raised, and trying again later is safe.
     """
-    errors = [_attempt(partial(_take_back_entry, phase, entry, dirs)) for entry in reversed(entries)]
+    errors = [
+        _attempt(partial(_take_back_entry, phase, entry, dirs)) for entry in reversed(entries)
+    ]
     errors.append(_attempt(dirs.sync))
     for error in errors:
         # A whole directory that somebody removed holds nothing that could be put back.
@@ -251,7 +253,9 @@ def _restore_file(entry: Entry, fd: int) -> None:
         # Renaming one link of a file over another link of it does nothing, so look first.
         if now is None or (now.st_dev, now.st_ino) != (old.st_dev, old.st_ino):
             os.rename(entry.backup, entry.name, src_dir_fd=fd, dst_dir_fd=fd)
-    elif not entry.existed and now is not None and (now.st_dev, now.st_ino) == (entry.dev, entry.ino):
+    elif (
+        not entry.existed and now is not None and (now.st_dev, now.st_ino) == (entry.dev, entry.ino)
+    ):
         os.unlink(entry.name, dir_fd=fd)
 
 

@@ -115,7 +115,9 @@ class Plan:
         return [f"{change.action} {change.key}" for change in self.changes]
 
 
-def plan_settings(current: Mapping[str, Any], desired: Mapping[str, Any], secret: Collection[str] = ()) -> Plan:
+def plan_settings(
+    current: Mapping[str, Any], desired: Mapping[str, Any], secret: Collection[str] = ()
+) -> Plan:
     """Plan named settings, sorted by name.
 
     A desired value of None leaves the setting alone and REMOVE removes it. Values must be

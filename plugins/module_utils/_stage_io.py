@@ -172,7 +172,11 @@ def lock_state_dir(path: str, wait: float) -> int:
 def _wait_for_lock(fd: int, path: str, wait: float, deadline: float) -> None:
     while not _take_lock(fd, path):
         if time.monotonic() >= deadline:
-            raise FilesError(path, "lock", f"another run has held it for {wait:g} seconds; wait until it has ended")
+            raise FilesError(
+                path,
+                "lock",
+                f"another run has held it for {wait:g} seconds; wait until it has ended",
+            )
         time.sleep(_POLL)
 
 
@@ -199,7 +203,9 @@ def _open_state_dir(path: str) -> int:
     found = os.fstat(fd)
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
         os.close(fd)
-        raise FilesError(path, "use", "the state directory must belong to us and be writable by nobody else")
+        raise FilesError(
+            path, "use", "the state directory must belong to us and be writable by nobody else"
+        )
     return fd
 
 

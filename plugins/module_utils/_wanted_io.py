@@ -40,7 +40,9 @@ class FileSpec:
 
     def __post_init__(self) -> None:
         if self.secret and self.mode is not None and self.mode & 0o007:
-            raise FilesError(self.path, "write", f"mode {self.mode:04o} lets everyone in and it is a secret")
+            raise FilesError(
+                self.path, "write", f"mode {self.mode:04o} lets everyone in and it is a secret"
+            )
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ def _changes(step: Step) -> list[Change]:
         had = (old.mode, old.uid, old.gid) if old else (entry.mode, entry.uid, entry.gid)
         uid, gid = (had[1] if step.uid < 0 else step.uid), (had[2] if step.gid < 0 else step.gid)
         if entry.existed:
-            changes.append(Change(path + " (mode and owner)", _meta(*had), _meta(step.mode, uid, gid)))
+            changes.append(
+                Change(path + " (mode and owner)", _meta(*had), _meta(step.mode, uid, gid))
+            )
         elif isinstance(spec, DirSpec):
             changes.append(Change(path + "/", None, f"mode {step.mode:04o}\n"))
     return changes

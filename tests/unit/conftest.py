@@ -8,5 +8,7 @@ from __future__ import annotations
 from hypothesis import HealthCheck, settings
 
 # A busy machine is no failure: nothing here measures time. No examples are stored in the checkout.
-settings.register_profile("house", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "house", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("house")

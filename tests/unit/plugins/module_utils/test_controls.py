@@ -51,12 +51,16 @@ def test_a_finding_has_the_shape_of_the_design() -> None:
 
 
 def test_an_unknown_control_is_refused_in_one_sentence() -> None:
-    with pytest.raises(ControlError, match=r"option .id. = .gateway\.nope.: no such control; use one of gateway"):
+    with pytest.raises(
+        ControlError, match=r"option .id. = .gateway\.nope.: no such control; use one of gateway"
+    ):
         finding("gateway.nope", "x", "pass")
 
 
 def test_an_unknown_status_is_refused_in_one_sentence() -> None:
-    with pytest.raises(ControlError, match="option 'status' = 'ok': no such status; use one of fail"):
+    with pytest.raises(
+        ControlError, match="option 'status' = 'ok': no such status; use one of fail"
+    ):
         finding("gateway.tls", "x", "ok")
 
 
@@ -68,7 +72,10 @@ def test_whatever_is_not_a_pass_must_say_why(status: str) -> None:
 
 
 def test_counts_name_every_status_even_when_there_is_none_of_it() -> None:
-    found = [finding("gateway.tls", "a", "pass"), finding("gateway.tls", "b", "fail", "TLS 1.0 is accepted")]
+    found = [
+        finding("gateway.tls", "a", "pass"),
+        finding("gateway.tls", "b", "fail", "TLS 1.0 is accepted"),
+    ]
     assert counts(found) == {"fail": 1, "unknown": 0, "pass": 1, "not_applicable": 0}
 
 

@@ -43,7 +43,9 @@ def test_an_error_names_option_value_problem_and_fix_on_one_line() -> None:
 
 
 def test_an_error_never_shows_a_secret_value() -> None:
-    assert str(ControlError("key", SECRET, "too short", "use 22 characters")).startswith("option 'key' = <secret>:")
+    assert str(ControlError("key", SECRET, "too short", "use 22 characters")).startswith(
+        "option 'key' = <secret>:"
+    )
 
 
 @pytest.mark.parametrize("value", ["a\nb", b"\xff\x00", "x" * 5000])
@@ -115,18 +117,26 @@ def test_secret_settings_are_shown_as_fingerprints() -> None:
 
 
 @given(CURRENT, DESIRED)
-def test_after_applying_a_plan_nothing_is_left_to_do(current: dict[str, Any], desired: dict[str, Any]) -> None:
+def test_after_applying_a_plan_nothing_is_left_to_do(
+    current: dict[str, Any], desired: dict[str, Any]
+) -> None:
     assert not plan_settings(apply(current, desired), desired).changed
 
 
 @given(CURRENT, DESIRED)
-def test_a_plan_names_exactly_the_settings_that_differ(current: dict[str, Any], desired: dict[str, Any]) -> None:
+def test_a_plan_names_exactly_the_settings_that_differ(
+    current: dict[str, Any], desired: dict[str, Any]
+) -> None:
     after = apply(current, desired)
-    differing = {k for k in current.keys() | after.keys() if repr(current.get(k)) != repr(after.get(k))}
+    differing = {
+        k for k in current.keys() | after.keys() if repr(current.get(k)) != repr(after.get(k))
+    }
     assert [c.key for c in plan_settings(current, desired).changes] == sorted(differing)
 
 
 @given(CURRENT, DESIRED)
-def test_the_order_of_the_input_does_not_matter(current: dict[str, Any], desired: dict[str, Any]) -> None:
+def test_the_order_of_the_input_does_not_matter(
+    current: dict[str, Any], desired: dict[str, Any]
+) -> None:
     backwards = dict(reversed(list(desired.items())))
     assert plan_settings(current, desired) == plan_settings(current, backwards)

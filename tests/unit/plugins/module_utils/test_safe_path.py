@@ -23,7 +23,9 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path imp
 if TYPE_CHECKING:
     from pathlib import Path
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of another user")
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can make files of another user"
+)
 
 
 def write(path: Path, content: bytes = b"x", mode: int = 0o644) -> Path:
@@ -43,7 +45,12 @@ def test_a_file_is_read_with_its_bytes_mode_and_owner(tmp_path: Path) -> None:
     path = write(tmp_path / "f", b"\xff\x00latin-\xe9", 0o640)
     state = read_file(str(path))
     assert state is not None
-    assert (state.content, state.mode, state.uid, state.link) == (b"\xff\x00latin-\xe9", 0o640, os.geteuid(), False)
+    assert (state.content, state.mode, state.uid, state.link) == (
+        b"\xff\x00latin-\xe9",
+        0o640,
+        os.geteuid(),
+        False,
+    )
 
 
 def test_a_missing_file_and_a_missing_directory_read_as_none(tmp_path: Path) -> None:
@@ -51,7 +58,9 @@ def test_a_missing_file_and_a_missing_directory_read_as_none(tmp_path: Path) -> 
     assert read_file(str(tmp_path / "no" / "such" / "dir")) is None
 
 
-@pytest.mark.parametrize("path", ["relative", "", "/a/../b", "/a/./b", "/a//b", "/", "/a/", "/a\0b"])
+@pytest.mark.parametrize(
+    "path", ["relative", "", "/a/../b", "/a/./b", "/a//b", "/", "/a/", "/a\0b"]
+)
 def test_a_path_that_is_not_plain_and_absolute_is_refused(path: str) -> None:
     with pytest.raises(FilesError, match="must be absolute"):
         locate(path)
