@@ -14,6 +14,9 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._plan import C
 
 MANAGED = "Managed by twinguard.hardening: do not edit, it is replaced as a whole."
 
+# What a user's own template can raise: Jinja's errors, and Python's for a file or an expression.
+_FAULTS = (jinja2.TemplateError, OSError, TypeError, ValueError, ArithmeticError, LookupError)
+
 
 class Renderer:
     """Templates of one role; a directory of the user's own, when given, is asked first.
@@ -44,10 +47,11 @@ class Renderer:
         """The text of ``<template>.j2``; ControlError when it is not a template or uses what is not there."""
         try:
             return self._environment.get_template(template + ".j2").render(data, managed=MANAGED)
-        except jinja2.TemplateError as error:
+        except _FAULTS as error:
+            line = getattr(error, "lineno", None)
             raise ControlError(
                 "templates",
                 template + ".j2",
-                str(error) or type(error).__name__,
+                (str(error) or type(error).__name__) + (f" (line {line})" if line else ""),
                 "mend the template; the role's README lists its data",
             ) from error
