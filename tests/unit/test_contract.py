@@ -88,8 +88,8 @@ def sources() -> Iterator[Path]:
         below[:] = [name for name in below if name not in SKIPPED and not name.endswith("_cache")]
         for name in names:
             path = Path(directory, name)
-            # antsibull-changelog writes this one.
-            generated = path == ROOT / "changelogs" / "changelog.yaml"
+            # antsibull-changelog writes these.
+            generated = path.parent == ROOT / "changelogs" and name != "config.yaml"
             if (
                 path.suffix in (".py", ".yml", ".yaml", ".sh", ".j2") or name == "Makefile"
             ) and not generated:

@@ -512,8 +512,10 @@ def test_no_descriptor_is_left_open(etc: Path, state: str) -> None:
         with pytest.raises(FilesError):
             apply(state, FileSpec(f"{etc}/d/g", b"x"), FileSpec(f"{etc}/no/f", b"x"))
         with Transaction(state) as files:
-            files.stage([DirSpec(f"{etc}/e"), FileSpec(f"{etc}/e/f", content)])
-            files.commit()
+            for _ in range(2):
+                files.stage([DirSpec(f"{etc}/e"), FileSpec(f"{etc}/e/f", content)])
+                files.commit()
+                files.rollback()
     assert len(os.listdir("/proc/self/fd")) == before
 
 

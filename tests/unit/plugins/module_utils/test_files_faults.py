@@ -258,6 +258,19 @@ def explained(world: World, message: str, fault: Fault) -> Iterator[str]:
         yield f"it does not say in which state the files are: {message}"
 
 
+def test_taking_back_alone_leaves_exactly_old_or_exactly_new(world: World) -> None:
+    problems = []
+    for k in range(1, world.points(world.change) + 1):
+        world.reset()
+        assert world.run(KILL, k)[0] == KILLED
+        assert world.fork(world.recover, NO_FAULT, 0)[0] == DONE
+        if world.tree() not in (world.old, world.new):
+            problems.append(f"call {k}: {sorted(world.tree())}")
+        if os.listdir(world.state):
+            problems.append(f"call {k}: the state directory holds {os.listdir(world.state)}")
+    assert not problems, "\n".join(problems)
+
+
 def test_a_run_that_is_killed_while_it_takes_back_an_earlier_one_is_taken_back_too(
     world: World,
 ) -> None:
