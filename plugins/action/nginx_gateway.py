@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import typing as t
+from copy import deepcopy
 from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
@@ -78,8 +79,9 @@ class ActionModule(ActionBase):
     def _options(self) -> dict[str, t.Any]:
         """The task's options with types and defaults; ControlError or AnsibleActionFail when they do not fit."""
         refuse_bare_keys(self._task.args)
+        # A copy, because Ansible fills the defaults of suboptions into the specification itself.
         _checked, options = self.validate_argument_spec(
-            GATEWAY_SPEC, required_if=REQUIRED_WHEN_PRESENT
+            deepcopy(GATEWAY_SPEC), required_if=REQUIRED_WHEN_PRESENT
         )
         if not all(isinstance(tier, dict) for tier in options["tiers"].values()):
             raise ControlError(
