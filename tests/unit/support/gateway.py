@@ -53,7 +53,8 @@ def good(**changes: Any) -> dict[str, Any]:
 
 def checked(**changes: Any) -> dict[str, Any]:
     """The same with Ansible's types and defaults, as the action plugin hands it to parse_policy."""
-    result = ArgumentSpecValidator(GATEWAY_SPEC).validate(good(**changes))
+    # A copy, because Ansible fills the defaults of suboptions into the specification itself.
+    result = ArgumentSpecValidator(deepcopy(GATEWAY_SPEC)).validate(good(**changes))
     assert not result.error_messages, result.error_messages
     options: dict[str, Any] = result.validated_parameters
     for name, tier in options["tiers"].items():
