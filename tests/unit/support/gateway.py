@@ -18,10 +18,8 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_spec 
     GATEWAY_SPEC,
     TIER_SPEC,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_gateway import (
-    Policy,
-    parse_policy,
-)
+from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_types import Policy
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_gateway import parse_policy
 
 ROOT = Path(__file__).resolve().parents[3]
 TEMPLATES = ROOT / "roles" / "model_gateway" / "templates"

@@ -46,7 +46,7 @@ IN_FORCE = {
 }
 
 
-class Action(ActionModule):  # type: ignore[misc]
+class Action(ActionModule):
     """The plugin up to the point where the module would travel to the target."""
 
     answer: dict[str, Any] = IN_FORCE
