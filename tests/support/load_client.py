@@ -11,7 +11,8 @@ It reads one JSON object, the first line of standard input, and prints one JSON 
     source               own address to connect from; with "{n}" in it, each new connection has its own
     requests             [{method, path, headers: [[name, value]], body}], taken in turn; "{n}" is the request's number
     count                how many requests in all; without it, until standard input closes
-    rate                 requests started in a second, over all connections; without it, as fast as they go
+    rate                 requests started in a second at the most, over all connections, and no catching up after a
+                         stall, which would be a burst; without it, as fast as they go
     connections          how many at a time
     reuse                keep a connection for the next request (default true)
     timeout              seconds to wait for an answer (default 20)
@@ -75,10 +76,10 @@ class Schedule:
 
     def __init__(self, count: Optional[int], rate: Optional[float]) -> None:
         self._count = count
-        self._rate = rate
+        self._gap = 1 / rate if rate else 0.0
         self._next = 0
+        self._due = 0.0
         self._lock = threading.Lock()
-        self._began = time.monotonic()
         self.stopped = threading.Event()
 
     def take(self) -> Optional[int]:
@@ -87,10 +88,9 @@ class Schedule:
             if self.stopped.is_set() or (self._count is not None and number >= self._count):
                 return None
             self._next += 1
-        if self._rate:
-            due = self._began + number / self._rate
-            if self.stopped.wait(max(0.0, due - time.monotonic())):
-                return None
+            due = self._due = max(self._due + self._gap, time.monotonic())
+        if self._gap and self.stopped.wait(max(0.0, due - time.monotonic())):
+            return None
         return number
 
 

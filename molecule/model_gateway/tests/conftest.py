@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
@@ -29,8 +30,8 @@ def gateway(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def source() -> str:
-    """An address no other test comes from, so that its limits are untouched."""
-    return f"127.{next(_networks)}.0.1"
+    """An address no other test comes from, and no test of an earlier run on the same hosts: its limits are untouched."""
+    return f"127.{next(_networks)}.{os.getpid() % 255}.1"
 
 
 @pytest.fixture
