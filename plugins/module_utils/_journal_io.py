@@ -247,15 +247,14 @@ def _restore_dir(entry: Entry, fd: int) -> None:
 
 
 def _restore_file(entry: Entry, fd: int) -> None:
-    old = _lstat(entry.backup, fd) if entry.existed else None
-    now = _lstat(entry.name, fd)
-    if old is not None:
-        # Renaming one link of a file over another link of it does nothing, so look first.
-        if now is None or (now.st_dev, now.st_ino) != (old.st_dev, old.st_ino):
+    if entry.existed:
+        # Not yet replaced means two links of one file: renaming then does nothing, and the backup
+        # goes with the other leftovers.
+        if _lstat(entry.backup, fd) is not None:
             os.rename(entry.backup, entry.name, src_dir_fd=fd, dst_dir_fd=fd)
-    elif (
-        not entry.existed and now is not None and (now.st_dev, now.st_ino) == (entry.dev, entry.ino)
-    ):
+        return
+    now = _lstat(entry.name, fd)
+    if now is not None and (now.st_dev, now.st_ino) == (entry.dev, entry.ino):
         os.unlink(entry.name, dir_fd=fd)
 
 
