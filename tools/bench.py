@@ -30,6 +30,7 @@ LEAST, DEFAULT = 5, 7  # repetitions
 REQUESTS = 20_000
 ROUNDS = 3  # of the request measurement
 SIZES = (1, 1_000, 10_000)  # clients
+KEY = "benchmark-of-twinguard-{:06d}"
 WORK = BUILD / "bench"
 PEERS_PING = (1.30, 0.78)
 # Second runs of roles that change nothing, from this project's survey: wall s, controller CPU s.
@@ -82,6 +83,12 @@ class Bench:
                 f"`{' '.join(argv)}` failed on {HOST}: {(done.stdout + done.stderr)[-2000:]}"
             )
         return done.stdout
+
+    def load(self, port: str, path: str, key: str = "") -> Mapping[str, float]:
+        """Send requests on the host: see bench/load.py for what comes back."""
+        script = (BENCH / "load.py").read_text("utf-8")
+        words = [port, path, str(REQUESTS), *([key] if key else [])]
+        return dict(json.loads(self.on_host("python3", "-", *words, stdin=script)))
 
     def modules_started(self, act: Callable[[], Cost]) -> int:
         """How many modules a run starts on the host, counted by its interpreter (see bench/up.yml)."""
@@ -148,20 +155,16 @@ def steady(bench: Bench, repetitions: int) -> str:
 
 def requests(bench: Bench) -> str:
     """What one request costs nginx: through the gateway with and without a key, and without a gateway."""
-    bench.on_host("nginx", "-c", "/etc/bench-stand-in.conf")
-    script = (BENCH / "load.py").read_text("utf-8")
     kinds = (
         ("nginx without a gateway", "8081", "/keyed/x", ""),
         ("gateway, route without a key", "8080", "/open/x", ""),
-        ("gateway, route with a key", "8080", "/keyed/x", "benchmark-of-twinguard-000000"),
+        ("gateway, route with a key", "8080", "/keyed/x", KEY.format(0)),
     )
     found: dict[str, list[Mapping[str, float]]] = {name: [] for name, *_rest in kinds}
     for number in range(1, ROUNDS + 1):
         say(f"    requests, round {number} of {ROUNDS}")
         for name, port, path, key in kinds:
-            words = [port, path, str(REQUESTS), *([key] if key else [])]
-            found[name].append(json.loads(bench.on_host("python3", "-", *words, stdin=script)))
-    bench.on_host("nginx", "-c", "/etc/bench-stand-in.conf", "-s", "stop")
+            found[name].append(bench.load(port, path, key))
     rate = {
         name: statistics.median(one["per_second"] for one in all_) for name, all_ in found.items()
     }
@@ -192,7 +195,7 @@ def clients(count: int) -> Path:
         {
             "id": f"c{number:06d}",
             "tier": "wide",
-            "keys": [{"key": f"benchmark-of-twinguard-{number:06d}"}],
+            "keys": [{"key": KEY.format(number)}],
         }
         for number in range(count)
     ]
@@ -221,6 +224,8 @@ def sizes(bench: Bench) -> str:
         words = ("-e", f"@{clients(count)}")
         first = bench.play(ROLE, *words)
         again = median([bench.play(ROLE, *words) for _ in range(3)])
+        asked = [bench.load("8080", "/keyed/x", KEY.format(count - 1)) for _ in range(ROUNDS)]
+        request = statistics.median(one["cpu_microseconds"] for one in asked)
         rows.append(
             (
                 f"{count:,} clients",
@@ -228,9 +233,17 @@ def sizes(bench: Bench) -> str:
                 f"{again.wall:.2f}",
                 f"{again.cpu:.2f}",
                 f"{timed_test(bench):.3f}",
+                f"{request:.1f}",
             )
         )
-    head = ("", "first run s", "next run s", "its controller CPU s", "nginx -t s")
+    head = (
+        "",
+        "first run s",
+        "next run s",
+        "controller CPU s",
+        "nginx -t s",
+        "nginx CPU us/request",
+    )
     return f"Many clients (the next run is a median of 3; nginx -t of 5)\n{table(head, rows)}"
 
 
@@ -243,6 +256,7 @@ def measure(repetitions: int) -> None:
         bench.play(BENCH / "up.yml")
         say("Installing the gateway ...")
         bench.play(ROLE)
+        bench.on_host("nginx", "-c", "/etc/bench-stand-in.conf")
         parts = [steady(bench, repetitions), requests(bench), sizes(bench)]
     finally:
         bench.play(BENCH / "down.yml")
