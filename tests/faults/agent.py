@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Break a module at each of its mutating system calls, where it runs: on this machine or in a container.
 
-Usage: python3 agent.py CASE_FILE WORK_DIR. Standard library only, Python 3.9 or newer, needs strace.
+Usage: python3 agent.py CASE_FILE WORK_DIR SHARD SHARDS. Of all points it takes those whose number gives SHARD when
+divided by SHARDS, so that several agents share them. Standard library only, Python 3.9 or newer, needs strace.
 Prints JSON lines: first {"points": N}, then one for each trial with its problems.
 """
 
@@ -28,6 +29,7 @@ CALLS = (
 )
 ERRORS = ("ENOSPC", "EIO", "EROFS")
 LIMIT = 120  # seconds for one run of the module
+ATTEMPTS = 10  # runs to hit one call
 
 Tree = dict[str, tuple[str, int, int, int]]  # path -> (content or link target, mode, owner, group)
 
@@ -66,6 +68,7 @@ class Agent:
         self.trace = os.path.join(work, "trace")
         self.old: Tree = {}
         self.new: Tree = {}
+        self.points: list[Point] = []
 
     def run(self, inject: str = "", traced: bool = False) -> Run:
         """Run the module once, with a fault, only traced, or undisturbed."""
@@ -105,40 +108,62 @@ class Agent:
             if not opens and any(directory in rest for directory in self.case.watched):
                 yield Point(call, seen[call], rest[:120])
 
-    def prepare(self) -> list[Point]:
+    def tree(self) -> Tree:
+        """The watched directories, without the content of files that differs each time."""
+        found = tree(self.case.watched)
+        for path in self.case.volatile:
+            if path in found:
+                found[path] = ("volatile", *found[path][1:])
+        return found
+
+    def prepare(self) -> None:
         """Learn what old and new look like and where the faults go."""
         self.case.prepare()
-        lists = []
-        for _ in range(2):
-            self.case.reset()
-            self.old = tree(self.case.watched)
-            done = self.run(traced=True)
-            if done.status != 0 or self.old == tree(self.case.watched):
-                raise SystemExit(
-                    f"an undisturbed run must succeed and change something: {done.output}"
-                )
-            self.new = tree(self.case.watched)
-            lists.append(list(self.calls()))
-        names = [[(point.call, point.n) for point in points] for points in lists]
-        if names[0] != names[1]:
+        self.learn()
+        first = [point.call for point in self.points]
+        self.learn()
+        if first != [point.call for point in self.points]:
             raise SystemExit(
                 "two undisturbed runs make different calls; faults would hit at random"
             )
-        return lists[0]
 
-    def trial(self, point: Point, fault: str) -> list[str]:
-        """Reset, run with the fault, look, run again, look."""
+    def learn(self) -> None:
+        """One undisturbed run: the state before and after it, and its calls."""
         self.case.reset()
+        self.old = self.tree()
+        done = self.run(traced=True)
+        self.new = self.tree()
+        if done.status != 0 or self.old == self.new:
+            raise SystemExit(f"an undisturbed run must succeed and change something: {done.output}")
+        self.points = list(self.calls())
+
+    def hit(self, index: int, fault: str) -> Run | None:
+        """Reset and run with the fault at one point; None when it went elsewhere each time.
+
+        A module that waits for a service looks more or less often, so the n-th call may be another one.
+        """
         action = "signal=KILL" if fault == "KILL" else "error=" + fault
-        done = self.run(f"{point.call}:{action}:when={point.n}")
-        problems = [] if self.was_hit(point) else ["the fault did not hit the intended call"]
-        problems += self.now()
+        for _ in range(ATTEMPTS):
+            point = self.points[index]
+            self.case.reset()
+            done = self.run(f"{point.call}:{action}:when={point.n}")
+            if self.was_hit(point):
+                return done
+            self.learn()
+        return None
+
+    def trial(self, index: int, fault: str) -> list[str]:
+        """Reset, run with the fault, look, run again, look."""
+        done = self.hit(index, fault)
+        if done is None:
+            return [f"the fault did not hit the intended call in {ATTEMPTS} runs"]
+        problems = list(self.now())
         problems += [] if fault == "KILL" else list(self.reported(done, fault))
         problems += self.case.now()
         again = self.run()
         if again.status != 0 or (again.result or {}).get("failed"):
             problems.append(f"the next run fails: {again.output[-400:]}")
-        problems += different(self.new, tree(self.case.watched))
+        problems += different(self.new, self.tree())
         problems += self.case.after()
         return problems
 
@@ -148,14 +173,15 @@ class Agent:
 
     def now(self) -> Iterator[str]:
         """Old or new, nothing between, and no secret in the open."""
-        for path, present in tree(self.case.watched).items():
+        found = self.tree()
+        for path, present in found.items():
             if not path.rsplit("/", 1)[-1].startswith(".tg-") and "/journal" not in path:
                 fits = present in (self.old.get(path), self.new.get(path))
                 if not fits and present[1] != stat.S_IFDIR | 0o700:
                     yield f"{path} is neither old nor new: {present}"
             if any(secret in present[0] for secret in self.case.secrets) and present[1] & 0o077:
                 yield f"{path} shows a secret to others: mode {present[1] & 0o7777:04o}"
-        missing = self.old.keys() & self.new.keys() - tree(self.case.watched).keys()
+        missing = self.old.keys() & self.new.keys() - found.keys()
         for path in sorted(missing):
             yield f"{path} is gone"
 
@@ -163,7 +189,7 @@ class Agent:
         """A run that met an error says so, or has done its work all the same."""
         result = done.result or {}
         if done.status == 0 and not result.get("failed"):
-            for problem in different(self.new, tree(self.case.watched)):
+            for problem in different(self.new, self.tree()):
                 yield "success is reported, but " + problem
         elif not result.get("failed"):
             yield f"no result was reported: {done.output[-400:]}"
@@ -206,21 +232,24 @@ def different(wanted: Tree, present: Tree) -> list[str]:
 
 
 def faults_for(case: Any, index: int, call: str) -> list[str]:
-    """KILL at each point; every error too, or one in turn where a run is slow."""
+    """KILL at each point; every error too, or where a run is slow one in turn at each n-th point."""
     # The kernel never answers an fsync with EROFS.
     errors = [error for error in ERRORS if not (error == "EROFS" and "sync" in call)]
-    return ["KILL", *([errors[index % len(errors)]] if case.spread else errors)]
+    if not case.spread:
+        return ["KILL", *errors]
+    turn, rest = divmod(index, case.spread)
+    return ["KILL"] if rest else ["KILL", errors[turn % len(errors)]]
 
 
-def main(case_file: str, work: str) -> None:
-    """Print what happened at each point."""
+def main(case_file: str, work: str, shard: str, shards: str) -> None:
+    """Print what happened at each point of one shard."""
     case = load(case_file, work)
     agent = Agent(case, work)
-    points = agent.prepare()
-    print(json.dumps({"points": len(points)}), flush=True)
-    for index, point in enumerate(points):
+    agent.prepare()
+    print(json.dumps({"points": len(agent.points)}), flush=True)
+    for index, point in list(enumerate(agent.points))[int(shard) :: int(shards)]:
         for fault in faults_for(case, index, point.call):
-            problems = agent.trial(point, fault)
+            problems = agent.trial(index, fault)
             title = f"{fault} at {point.call} #{point.n} ({point.shown})"
             print(json.dumps({"fault": fault, "title": title, "problems": problems}), flush=True)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 # Where it runs: None is this machine, else an image of ours that is started for the case.
 image = None
+# How many hosts share the trials.
+hosts = 1
 
 PROGRAM = """
 import json, sys
@@ -42,8 +44,10 @@ class Case:
     """One directory with a file to change, one to remove, and a new directory with a secret."""
 
     # Each point gets KILL and one error in turn; tests/unit gives each point all of them.
-    spread = True
+    spread = 1
     secrets = ("s3cr3t-value",)
+    # Files whose content differs each time, so that only their mode and owner are compared.
+    volatile = ()
 
     def __init__(self, work: str) -> None:
         self.work = Path(work)
