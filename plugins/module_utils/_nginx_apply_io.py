@@ -18,19 +18,18 @@ from ansible_collections.twinguard.hardening.plugins.module_utils import _nginx_
 from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
     Absent,
     DirSpec,
+    FilesError,
     FileSpec,
     Transaction,
     Wanted,
+    read_file,
+    remove_tree,
+    scan,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._probe_io import (
     marker,
     probe,
     read_tail,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
-    read_file,
-    remove_tree,
-    scan,
 )
 
 STATE_ROOT = "/var/lib/twinguard"
@@ -104,11 +103,13 @@ class Site:
             try:
                 self._switch(actions, found, log_size)
                 answers = self._prove()
-            except io.NginxError:
-                files.rollback()
-                self._return_to(found)
+                files.confirm()
+            except (io.NginxError, FilesError):
+                # A confirmation can fail when the files stay already; then there is no way back.
+                if files.committed:
+                    files.rollback()
+                    self._return_to(found)
                 raise
-            files.confirm()
             for path in self._stale():
                 remove_tree(path)
             self._record(files)

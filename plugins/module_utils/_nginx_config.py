@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os.path
+import posixpath
 import re
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
@@ -61,16 +61,16 @@ class Layout:
     @property
     def root(self) -> str:
         """The directory that holds the generations of every set."""
-        return os.path.join(self.conf_dir, "twinguard")
+        return posixpath.join(self.conf_dir, "twinguard")
 
     @property
     def entry(self) -> str:
         """The file whose rename is the switch."""
-        return os.path.join(self.conf_dir, "conf.d", f"twinguard-{self.name}.conf")
+        return posixpath.join(self.conf_dir, "conf.d", f"twinguard-{self.name}.conf")
 
     def directory(self, generation: str) -> str:
         """The directory of one generation."""
-        return os.path.join(self.root, f"{self.name}-{generation}")
+        return posixpath.join(self.root, f"{self.name}-{generation}")
 
     def is_generation(self, directory_name: str) -> bool:
         """Whether a name below ``root`` is a generation of this set."""
@@ -154,7 +154,7 @@ def desired(params: Mapping[str, Any], conf_dir: str, version: str) -> Desired:
     _check_names(files)
     generation = generation_of(files, params["marker_port"])
     files.append(marker_file(name, params["marker_port"], generation))
-    placed = [(os.path.join(layout.directory(generation), one.name), one) for one in files]
+    placed = [(posixpath.join(layout.directory(generation), one.name), one) for one in files]
     placed += [
         (str(one["path"]), ConfigFile(str(one["path"]), str(one["content"])))
         for one in params["companions"]
@@ -203,7 +203,7 @@ def entry_file(layout: Layout, generation: str, names: Sequence[str]) -> ConfigF
         f"# Managed by twinguard.hardening (set {layout.name}): do not edit, it is replaced as a whole.",
         f"# generation {generation}",
     ]
-    lines += [f"include {os.path.join(layout.directory(generation), name)};" for name in names]
+    lines += [f"include {posixpath.join(layout.directory(generation), name)};" for name in names]
     return ConfigFile(layout.entry, "\n".join(lines) + "\n")
 
 
@@ -237,7 +237,7 @@ def plan(want: Desired, found: Found) -> Actions:
 
 def plan_without_nginx(params: Mapping[str, Any]) -> Plan:
     """What a run on a host without nginx would do, as far as that can be known: for the newest nginx."""
-    want = desired(params, os.path.dirname(str(params["conf_path"])), _NEWEST)
+    want = desired(params, posixpath.dirname(str(params["conf_path"])), _NEWEST)
     files = [(path, one) for path, one in want.files if path != want.layout.entry]
     return Plan(tuple(Change(path, None, one.content, secret=one.secret) for path, one in files))
 
@@ -326,12 +326,12 @@ def _file_changes(
     for path, one in want.files:
         logical = (
             path
-            if os.path.isabs(one.name)
-            else os.path.join(want.layout.root, want.layout.name, one.name)
+            if posixpath.isabs(one.name)
+            else posixpath.join(want.layout.root, want.layout.name, one.name)
         )
         before = (
             found.contents.get(path)
-            if os.path.isabs(one.name)
+            if posixpath.isabs(one.name)
             else found.shown.get(one.name, found.contents.get(path))
         )
         if path in write:
@@ -342,7 +342,7 @@ def _file_changes(
             )
     wanted = {one.name for _path, one in want.files}
     for name in sorted(set(found.shown) - wanted if write or remove else ()):
-        logical = os.path.join(want.layout.root, want.layout.name, name)
+        logical = posixpath.join(want.layout.root, want.layout.name, name)
         changes.append(Change(logical, _text(found.shown[name]), None, secret=True))
     changes += [Change(path, _text(found.contents[path]), None) for path in remove]
     return changes

@@ -210,6 +210,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
+from ansible_collections.twinguard.hardening.plugins.module_utils._files import FilesError
 from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_apply_io import Site
 from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_config import (
     NOT_INSTALLED,
@@ -225,7 +226,6 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_io impo
     program,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import FilesError
 
 
 def in_force(module: AnsibleModule, status: str, reason: str) -> list[dict[str, Any]]:
