@@ -54,12 +54,18 @@ def logged(
     name: str, argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path = ROOT
 ) -> int:
     """Run a program, appending its output to the check's log; say now and then that it is still at work."""
+    env = {**env, "NO_COLOR": "1"}
     with log_of(name).open("ab") as log:
         log.write(f"$ {' '.join(map(str, argv))}\n".encode())
         log.flush()
         try:
             process = subprocess.Popen(
-                argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=env, cwd=cwd
+                argv,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env={**env, "NO_COLOR": "1"},
+                cwd=cwd,
             )
         except OSError as error:
             raise Problem(
@@ -186,7 +192,7 @@ def scenario(name: str) -> Counts:
     """Run one scenario on new hosts: it is one test itself, and each test of its verifier is one more."""
     step = f"molecule-{name}"
     report = RESULTS / f"{step}.xml"
-    env = {**with_hosts(), "NO_COLOR": "1"}
+    env = with_hosts()
     code = logged(step, [VENV / "bin" / "molecule", "test", "--scenario-name", name], env=env)
     verified = from_junit(step, report.read_text(encoding="utf-8") if report.exists() else None, 0)
     return from_code(step, code).plus(verified)
