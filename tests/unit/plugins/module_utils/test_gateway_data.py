@@ -346,12 +346,9 @@ def test_an_expiry_stands_beside_the_digest_and_a_handle_is_no_regular_expressio
     ]
     found = read(rendered(checked(clients=clients))["clients.conf"])
     expected = block(found, "map", "$tg_gateway_handle", "$tg_gateway_expected")
-    assert next((one.name, one.args) for one in expected) == (
-        "\\~tilde",
-        (digest_of(key) + ",1814356800",),
-    )
+    assert (expected[0].name, expected[0].args) == ("\\~tilde", (digest_of(key) + ",1814356800",))
     claimed = block(found, "map", "$tg_gateway_handle", "$tg_gateway_claimed")
-    assert next((one.name, one.args) for one in claimed) == ("\\~tilde", ("acme",))
+    assert (claimed[0].name, claimed[0].args) == ("\\~tilde", ("acme",))
 
 
 def test_a_dry_run_counts_and_refuses_nothing() -> None:
