@@ -353,9 +353,8 @@ def test_an_expiry_stands_beside_the_digest_and_a_handle_is_no_regular_expressio
 
 def test_a_dry_run_counts_and_refuses_nothing() -> None:
     for dry, word in ((True, "on"), (False, "off")):
-        found = server(dry_run=dry)
-        assert values(found, "limit_req_dry_run") == [word]
-        assert values(found, "limit_conn_dry_run") == [word]
+        for name in ("limit_req_dry_run", "limit_conn_dry_run"):
+            assert values(server(dry_run=dry), name) == [word]
 
 
 def test_only_named_proxies_are_believed() -> None:
