@@ -77,8 +77,11 @@ def parse_credential(option: str, value: Mapping[str, Any]) -> Credential:
 
 def digest_of(key: str) -> str:
     """The digest that nginx compares: MD5, base64url, no padding."""
-    # usedforsecurity: FIPS controllers refuse a bare md5(); why MD5 is enough here stands above.
-    digest = hashlib.new("md5", key.encode(), usedforsecurity=False).digest()
+    # FIPS controllers refuse a bare md5(); why MD5 is enough here stands above.
+    try:
+        digest = hashlib.new("md5", key.encode(), usedforsecurity=False).digest()
+    except TypeError:  # Python 3.8 has no such word
+        digest = hashlib.new("md5", key.encode()).digest()  # noqa: S324
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 

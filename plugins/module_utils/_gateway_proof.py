@@ -36,19 +36,16 @@ def probes(policy: Policy) -> list[dict[str, Any]]:
         "server_name": name,
         "tls": policy.tls is not None,
     }
+    unknown = dict(base, server_name=_UNKNOWN_NAME, expect=["refused", "closed"])
     asked = []
     if policy.tls:
         asked += [
             dict(base, id="tls", kind="handshake", expect=["accepted"]),
             dict(base, id="old_tls", kind="handshake", protocol="TLSv1.1", expect=["refused"]),
-            dict(
-                base,
-                id="unknown_host",
-                kind="handshake",
-                server_name=_UNKNOWN_NAME,
-                expect=["refused"],
-            ),
         ]
+    asked.append(dict(unknown, id="unknown_host", kind="request"))
+    if _wants_certificate(policy):
+        asked.append(dict(base, id="client_certificate", kind="request", expect=["400"]))
     for route in policy.routes:
         if route.api_key:
             method = route.methods[0] if route.methods else "GET"
@@ -81,8 +78,8 @@ def findings(
         reason = "this policy is not in force (see gateway.in_force)"
         return found + [finding(one, where, force[0], reason) for one, where in _applicable(policy)]
     found.append(_tls(policy, name, by_id))
-    found.append(_unknown_host(policy, name, by_id))
-    found.append(_client_certificate(policy, name))
+    found.append(_unknown_host(name, by_id))
+    found.append(_client_certificate(policy, name, by_id))
     found += [_api_key(route, by_id.get("key " + route.path)) for route in policy.routes]
     zones = {zone["purpose"]: zone for zone in template_data(policy, SYNTAXES[-1])["zones"]}
     by_address = (("rejected", policy.rejected_limit), ("address", policy.address_limit))
@@ -177,7 +174,7 @@ def _reach(address: str) -> str:
 def _applicable(policy: Policy) -> list[tuple[str, str]]:
     name = policy.server_names[0]
     wanted = [("gateway.tls", name), ("gateway.unknown_host", name)]
-    wanted += [("gateway.client_certificate", name)] if policy.tls and policy.tls.client_ca else []
+    wanted += [("gateway.client_certificate", name)] if _wants_certificate(policy) else []
     wanted += [("gateway.api_key", route.path) for route in policy.routes if route.api_key]
     wanted += [("gateway.flood_limit", "rejected"), ("gateway.flood_limit", "address")]
     wanted += [("gateway.rate_limit", tier) for tier, _limit in policy.tiers]
@@ -211,43 +208,39 @@ def _tls(policy: Policy, name: str, by_id: Mapping[str, Mapping[str, Any]]) -> F
         return finding(control, name, "fail", "the certificate has expired", evidence)
     if old.get("met") is False:
         return finding(control, name, "fail", f"TLS 1.1 is {old['outcome']}", evidence)
-    asked = "TLS 1.1 refused" if old.get("met") else "TLS 1.1 could not be tried from this host"
+    if not old.get("met"):
+        reason = "whether TLS 1.1 is refused could not be asked from this host"
+        return finding(control, name, "unknown", reason, evidence)
     days = (expiry - answer["now"]) // 86400
-    return finding(
-        control,
-        name,
-        "pass",
-        "%s; %s; certificate ends in %d days" % (answer["protocol"], asked, days),
-        evidence,
-    )
+    reason = f"{answer['protocol']}; TLS 1.1 refused; certificate ends in {days} days"
+    return finding(control, name, "pass", reason, evidence)
 
 
-def _unknown_host(policy: Policy, name: str, by_id: Mapping[str, Mapping[str, Any]]) -> Finding:
+def _unknown_host(name: str, by_id: Mapping[str, Mapping[str, Any]]) -> Finding:
     control = "gateway.unknown_host"
-    if not policy.tls:
-        return finding(
-            control, name, "not_applicable", "without TLS there is no handshake to refuse"
-        )
     answer = by_id.get("unknown_host")
     if answer is None or answer["met"] is None:
-        return finding(control, name, "unknown", "no handshake could be tried")
-    if answer["met"]:
-        return finding(control, name, "pass", "a handshake for another name was refused")
-    return finding(control, name, "fail", f"a handshake for another name was {answer['outcome']}")
+        return finding(control, name, "unknown", "no request for another name could be tried")
+    status = "pass" if answer["met"] else "fail"
+    return finding(control, name, status, f"a request for another name: {answer['outcome']}")
 
 
-def _client_certificate(policy: Policy, name: str) -> Finding:
-    control = "gateway.client_certificate"
+def _wants_certificate(policy: Policy) -> bool:
     tls = policy.tls
-    if not tls or not tls.client_ca:
-        return finding(control, name, "not_applicable", "the policy names no client authority")
-    if tls.client_verify == "optional":
-        return finding(
-            control, name, "not_applicable", "the policy makes client certificates optional"
-        )
-    return finding(
-        control, name, "pass", "served with verification on", {"client_ca": tls.client_ca}
-    )
+    return tls is not None and tls.client_ca is not None and tls.client_verify == "required"
+
+
+def _client_certificate(
+    policy: Policy, name: str, by_id: Mapping[str, Mapping[str, Any]]
+) -> Finding:
+    control = "gateway.client_certificate"
+    if not _wants_certificate(policy):
+        return finding(control, name, "not_applicable", "the policy requires no client certificate")
+    answer = by_id.get("client_certificate")
+    if answer is None or answer["met"] is None:
+        return finding(control, name, "unknown", "no request without a certificate could be tried")
+    status = "pass" if answer["met"] else "fail"
+    return finding(control, name, status, f"without a certificate: {answer['outcome']}")
 
 
 def _api_key(route: Route, answer: Mapping[str, Any] | None) -> Finding:
@@ -291,14 +284,10 @@ def _limited(
 
 def _access_log(policy: Policy, answers: Iterable[Mapping[str, Any]]) -> Finding:
     control = "gateway.access_log"
-    logged = [answer for answer in answers if answer.get("request_id")]
+    logged = [answer["logged"] for answer in answers if "logged" in answer]
     if not logged:
-        return finding(
-            control, policy.log_path, "unknown", "no request was tried, so no line was looked for"
-        )
-    if all(answer["met"] for answer in logged):
+        reason = "no request was answered, so no line was looked for"
+        return finding(control, policy.log_path, "unknown", reason)
+    if all(logged):
         return finding(control, policy.log_path, "pass", "the request of this very proof is in it")
-    detail = next(
-        str(answer.get("detail", answer["outcome"])) for answer in logged if not answer["met"]
-    )
-    return finding(control, policy.log_path, "fail", detail)
+    return finding(control, policy.log_path, "fail", "the request of this proof is not in it")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import grp
 import os
 import pwd
@@ -25,6 +26,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._files import 
     read_file,
     remove_tree,
     scan,
+    unfinished,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._probe_io import (
     marker,
@@ -57,7 +59,7 @@ class Site:
 
     def service(self) -> config.Service:
         """How nginx runs now."""
-        return io.service_state(self.params["service"], self.pid_path)
+        return io.service_state(self.nginx.run, self.params["service"], self.pid_path)
 
     def observe(self) -> config.Found:
         """Everything the plan needs, read once."""
@@ -93,7 +95,7 @@ class Site:
         """Make it so and prove it; io.NginxError when it did not hold, with everything put back."""
         log_size = os.path.getsize(self.error_log) if os.path.isfile(self.error_log) else 0
         with Transaction(self.state_dir) as files:
-            if files.recovery.rolled_back:
+            if files.recovery.state != "clean":
                 # What a killed run left behind is gone; what was read before that is worth nothing.
                 found = self.observe()
                 actions = config.plan(self.want, found)
@@ -127,12 +129,7 @@ class Site:
     def _validate(self, actions: config.Actions) -> None:
         """Let nginx judge a copy of its whole configuration with the change in it."""
         with _stage_directory(self.want.layout.name) as stage:
-            override: dict[str, bytes | None] = {}
-            for path, one in self.want.files:
-                override[path] = _with_directories(one.content, actions.make, stage).encode()
-            override.update(dict.fromkeys(actions.remove))
-            staged = io.stage_tree(self.conf_path, stage, override)
-            found, files = io.test(self.nginx, staged)
+            found, files = io.test(self.nginx, self._stage(stage, actions))
         here = [_without(one, stage) for one in syntax.blocking(found)]
         if here:
             raise io.NginxError(self._refusal(here), here)
@@ -142,6 +139,16 @@ class Site:
             raise io.NginxError(
                 f"{self.conf_path} does not include {entry}: add '{line}' to its http block"
             )
+
+    def _stage(self, stage: str, actions: config.Actions) -> str:
+        override: dict[str, bytes | None] = {}
+        try:
+            for path, one in self.want.files:
+                override[path] = _with_directories(one.content, actions.make, stage).encode()
+            override.update(dict.fromkeys(actions.remove))
+            return io.stage_tree(self.conf_path, stage, override)
+        except OSError as error:
+            raise io.NginxError(_not_staged(error, stage)) from error
 
     def _refusal(self, found: Sequence[syntax.Complaint]) -> str:
         first = found[0]
@@ -220,7 +227,7 @@ class Site:
         now = self.service()
         if not found.service.running:
             if now.running:
-                io.stop(self.params["service"], now)
+                io.stop(self.nginx.run, self.params["service"], now)
         elif not now.running:
             io.start(self.nginx, self.params["service"], now, enable=False)
         elif now.master_pid and self.served() != found.served:
@@ -257,6 +264,8 @@ class Site:
         return stamps
 
     def _proven(self) -> bool:
+        if unfinished(self.state_dir):
+            return False  # a killed run left something to clear up
         state = read_file(os.path.join(self.state_dir, _RECORD))
         return state is not None and state.content == config.proof_record(
             self.want.generation, self._stamps()
@@ -308,6 +317,11 @@ def _without(complaint: syntax.Complaint, stage: str) -> syntax.Complaint:
     )
 
 
+def _not_staged(error: OSError, where: str) -> str:
+    code = errno.errorcode.get(error.errno or 0, "no code")
+    return f"cannot stage the files for nginx -t: {error.strerror} ({code}) at {where}; nothing was changed"
+
+
 @contextlib.contextmanager
 def _stage_directory(name: str) -> Iterator[str]:
     """A private directory of this process; what killed runs left of theirs goes with it.
@@ -321,7 +335,10 @@ def _stage_directory(name: str) -> Iterator[str]:
             "/proc/" + entry[len(prefix) :].split("-")[0]
         ):
             remove_tree(os.path.join(base, entry))
-    path = tempfile.mkdtemp(prefix="%s%d-" % (prefix, os.getpid()), dir=base)
+    try:
+        path = tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=base)
+    except OSError as error:
+        raise io.NginxError(_not_staged(error, base)) from error
     try:
         yield path
     finally:

@@ -38,6 +38,7 @@ _FILE = re.compile(r"/[A-Za-z0-9._/@+-]*[A-Za-z0-9._@+-]")
 _URL_PATH = re.compile(r"/[A-Za-z0-9._~/+@:-]*")
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)r/([sm])")
 _SIZE = re.compile(r"([0-9]+)([kmgKMG]?)")
+_LARGEST_BODY = 1024**4
 _UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 # nginx gives these words a meaning of their own in a map, even between quotes.
 _MAP_WORDS = ("default", "include", "hostnames", "volatile")
@@ -124,7 +125,10 @@ def parse_size(option: str, value: object) -> int:
         raise ControlError(
             option, value, "is not a size", "write bytes, or a number with k, m or g, such as 10m"
         )
-    return int(found.group(1)) * _UNITS[found.group(2).lower()]
+    size = int(found.group(1)) * _UNITS[found.group(2).lower()]
+    if size > _LARGEST_BODY:
+        raise ControlError(option, value, "is above 1 TiB", "give less, or 0 for no limit")
+    return size
 
 
 def _limit(option: str, value: Mapping[str, Any], need_rate: bool = False) -> Limit:

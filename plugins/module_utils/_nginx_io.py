@@ -10,15 +10,19 @@ import glob
 import os
 import shutil
 import signal
-import subprocess
 import time
 from dataclasses import dataclass
-from typing import Callable, Mapping, Sequence
+from typing import Callable, Mapping, Sequence, Tuple
 
 from ansible_collections.twinguard.hardening.plugins.module_utils import _nginx_syntax as syntax
 from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_config import Service
 
-_SECONDS = 60.0  # for one program; nginx -t resolves every upstream name
+C_LOCALE = {"LC_ALL": "C", "LANGUAGE": "C"}
+"""So that what programs print can be understood."""
+
+Runner = Callable[[Sequence[str]], Tuple[int, str, str]]
+"""Runs a program without a shell, in the C locale; gives its status, output and errors."""
+
 _POLL = 0.05
 
 
@@ -32,38 +36,16 @@ class NginxError(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """An installed nginx: where it is and how it was built."""
+    """An installed nginx: where it is, how it was built, and what runs programs on its host."""
 
+    run: Runner
     path: str
     version: str
     pid_path: str
     error_log: str
 
 
-def run(argv: Sequence[str]) -> tuple[int, str, str]:
-    """Run a program without a shell and without input, in the C locale: status, output, errors."""
-    environment = dict(os.environ, LC_ALL="C", LANGUAGE="C")
-    try:
-        done = subprocess.run(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env=environment,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise NginxError("%s did not end within %d seconds" % (" ".join(argv), _SECONDS)) from None
-    except OSError as error:
-        raise NginxError(f"cannot run {argv[0]}: {error.strerror}") from error
-    return (
-        done.returncode,
-        done.stdout.decode("utf-8", "replace"),
-        done.stderr.decode("utf-8", "replace"),
-    )
-
-
-def program(name: str) -> Program | None:
+def program(run: Runner, name: str) -> Program | None:
     """The installed nginx, None when there is none."""
     path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
     if path is None:
@@ -73,6 +55,7 @@ def program(name: str) -> Program | None:
     if "version" not in facts:
         raise NginxError(f"{path} -V names no version: is it nginx?")
     return Program(
+        run,
         path,
         facts["version"],
         facts.get("pid_path", "/run/nginx.pid"),
@@ -82,7 +65,7 @@ def program(name: str) -> Program | None:
 
 def test(nginx: Program, conf_path: str) -> tuple[list[syntax.Complaint], list[str]]:
     """``nginx -T`` of one tree: what it complains of, and the files it read (none after an error)."""
-    status, out, err = run([nginx.path, "-T", "-c", conf_path])
+    status, out, err = nginx.run([nginx.path, "-T", "-c", conf_path])
     found = syntax.complaints(err)
     if status != 0 and not syntax.blocking(found):
         found.append(
@@ -158,7 +141,7 @@ def _link_rest(live: str, staged: str) -> None:
             _link_rest(source, target)
 
 
-def service_state(unit: str, pid_path: str) -> Service:
+def service_state(run: Runner, unit: str, pid_path: str) -> Service:
     """How nginx runs, asked of systemd where that is in charge, otherwise of its pid file."""
     if not os.path.isdir("/run/systemd/system"):
         master = _pid_from(pid_path)
@@ -198,17 +181,17 @@ def start(nginx: Program, unit: str, service: Service, enable: bool) -> None:
     """Start nginx (and have it started at boot). NginxError when it does not come up."""
     if service.manager == "systemd":
         verb = ["enable"] + (["--now"] if not service.running else []) if enable else ["start"]
-        status, out, err = run(["systemctl", *verb, unit])
+        status, out, err = nginx.run(["systemctl", *verb, unit])
         what = f"systemctl {' '.join(verb)} {unit}"
     else:
-        status, out, err = run([nginx.path])
+        status, out, err = nginx.run([nginx.path])
         what = nginx.path
     if status != 0:
         found = syntax.complaints(err + out)
         raise NginxError(f"{what} failed: {found[0].sentence if found else _last_line(err)}", found)
 
 
-def stop(unit: str, service: Service) -> None:
+def stop(run: Runner, unit: str, service: Service) -> None:
     """Stop what this run started."""
     if service.manager == "systemd":
         run(["systemctl", "stop", unit])

@@ -41,8 +41,9 @@ def marker(port: int, name: str, host: str) -> str | None:
 def probe(wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Carry out one probe; ``outcome`` is what happened, ``met`` whether that was expected.
 
-    Outcomes: ``accepted`` or ``refused`` of a handshake, the status of a request, ``unreachable``,
-    or ``unsupported`` when this host's own TLS library cannot ask the question.
+    Outcomes: ``accepted`` or ``refused`` of a handshake, the status of a request, ``closed`` when
+    the server hung up without an answer, ``unreachable``, or ``unsupported`` when this host's own
+    TLS library cannot ask the question.
     """
     try:
         result = _handshake(wanted) if wanted["kind"] == "handshake" else _request(wanted)
@@ -53,8 +54,10 @@ def probe(wanted: Mapping[str, Any]) -> dict[str, Any]:
     result["met"] = (
         None if result["outcome"] == "unsupported" else result["outcome"] in wanted["expect"]
     )
-    if result["met"] and wanted.get("log") and not _logged(wanted["log"], result.get("request_id")):
-        result.update(met=False, detail=f"the request did not appear in {wanted['log']}")
+    if wanted.get("log") and result.get("request_id"):
+        result["logged"] = _logged(wanted["log"], result["request_id"])
+        if not result["logged"]:
+            result.update(met=False, detail=f"the request did not appear in {wanted['log']}")
     return result
 
 
@@ -107,14 +110,16 @@ def _request(wanted: Mapping[str, Any]) -> dict[str, Any]:
         )
         response = connection.getresponse()
         return {"outcome": str(response.status), "request_id": response.getheader("X-Request-Id")}
+    except ssl.SSLError as error:
+        return {"outcome": "refused", "detail": str(error.reason or error)}
+    except ConnectionError as error:
+        return {"outcome": "closed", "detail": str(error)}
     finally:
         connection.close()
 
 
-def _logged(path: str, request_id: str | None) -> bool:
+def _logged(path: str, request_id: str) -> bool:
     """Nginx writes the line just after the answer: look for it for a second."""
-    if not request_id:
-        return False
     deadline = time.monotonic() + 1.0
     while True:
         if request_id.encode() in read_tail(path):

@@ -205,7 +205,7 @@ nginx_version:
   sample: 1.26.3
 """
 
-from typing import Any
+from typing import Any, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -222,6 +222,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_config_
     ARGUMENT_SPEC,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_io import (
+    C_LOCALE,
     NginxError,
     program,
 )
@@ -233,7 +234,10 @@ def in_force(module: AnsibleModule, status: str, reason: str) -> list[dict[str, 
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
-    nginx = program("nginx")
+    def run_program(argv: Sequence[str]) -> tuple[int, str, str]:
+        return module.run_command(list(argv), environ_update=C_LOCALE)
+
+    nginx = program(run_program, "nginx")
     if nginx is None:
         absent = plan_without_nginx(module.params)
         if absent.changed and not module.check_mode:

@@ -22,7 +22,8 @@ AVERAGE = [120.0, 6.0, 2.8, 58.0]
 
 def _load() -> ModuleType:
     spec = importlib.util.spec_from_file_location("model_api", FOLDER / "model_api.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their own module up
     spec.loader.exec_module(module)
@@ -87,7 +88,11 @@ def test_an_average_pump_has_the_probability_of_the_bias(connection: HTTPConnect
 def test_a_shaking_pump_is_more_likely_to_fail_than_a_calm_one(connection: HTTPConnection) -> None:
     shaking, calm = [*AVERAGE], [*AVERAGE]
     shaking[2], calm[2] = 6.0, 1.0
-    assert predicted(connection, calm) < predicted(connection, AVERAGE) < predicted(connection, shaking)
+    assert (
+        predicted(connection, calm)
+        < predicted(connection, AVERAGE)
+        < predicted(connection, shaking)
+    )
 
 
 def test_extreme_inputs_saturate_and_do_not_overflow(connection: HTTPConnection) -> None:
@@ -131,7 +136,9 @@ def test_a_body_without_a_length_is_refused(connection: HTTPConnection) -> None:
     assert connection.getresponse().status == 411
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("GET", "/v1/predict"), ("POST", "/healthz")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/"), ("GET", "/v1/predict"), ("POST", "/healthz")]
+)
 def test_what_is_not_part_of_the_api_is_not_found(
     connection: HTTPConnection, method: str, path: str
 ) -> None:
@@ -193,7 +200,9 @@ def test_echo_shows_every_header_that_arrived_twice_too(connection: HTTPConnecti
 
 
 def test_a_connection_stays_usable_for_many_requests(connection: HTTPConnection) -> None:
-    assert [predicted(connection, AVERAGE) for _ in range(3)] == [predicted(connection, AVERAGE)] * 3
+    assert [predicted(connection, AVERAGE) for _ in range(3)] == [
+        predicted(connection, AVERAGE)
+    ] * 3
 
 
 @pytest.mark.parametrize(

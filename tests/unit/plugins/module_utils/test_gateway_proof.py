@@ -39,7 +39,8 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "tls": TLS_ANSWER,
     "old_tls": {"id": "old_tls", "outcome": "refused", "met": True},
     "unknown_host": {"id": "unknown_host", "outcome": "refused", "met": True},
-    "key /v1/": {"id": "key /v1/", "outcome": "401", "met": True, "request_id": "f00d"},
+    "client_certificate": {"id": "client_certificate", "outcome": "400", "met": True},
+    "key /v1/": {"id": "key /v1/", "outcome": "401", "met": True, "logged": True},
 }
 
 
@@ -111,16 +112,16 @@ def test_what_this_host_cannot_ask_is_unknown(changed: str, control: str) -> Non
         ("gateway.tls", {"old_tls": {"met": False, "outcome": "accepted"}}, "TLS 1.1 is accepted"),
         (
             "gateway.unknown_host",
-            {"unknown_host": {"met": False, "outcome": "accepted"}},
-            "was accepted",
+            {"unknown_host": {"met": False, "outcome": "404"}},
+            "a request for another name: 404",
         ),
         ("gateway.api_key", {"key /v1/": {"met": False, "outcome": "200"}}, "without a key: 200"),
         ("gateway.api_key", {"key /v1/": {"met": False, "outcome": "404"}}, "without a key: 404"),
         ("gateway.api_key", {"key /v1/": {"met": False, "outcome": "unreachable"}}, "unreachable"),
         (
             "gateway.access_log",
-            {"key /v1/": {"met": False, "detail": "did not appear in /x"}},
-            "did not appear",
+            {"key /v1/": {"met": False, "logged": False}},
+            "is not in it",
         ),
     ],
 )
@@ -140,9 +141,16 @@ def test_a_certificate_whose_end_cannot_be_read_is_unknown() -> None:
     assert status("gateway.tls", changes={"tls": {"not_after": None}}) == {"unknown"}
 
 
-def test_it_is_said_when_old_tls_could_not_be_tried() -> None:
-    found = judged(changes={"old_tls": {"outcome": "unsupported", "met": None}})
-    assert "TLS 1.1 could not be tried" in found["gateway.tls", "models.example.com"][1]
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"without": "old_tls"},
+        {"changes": {"old_tls": {"outcome": "unsupported", "met": None}}},
+    ],
+)
+def test_tls_is_unknown_while_nobody_could_ask_for_old_tls(more: dict[str, Any]) -> None:
+    found = judged(**more)["gateway.tls", "models.example.com"]
+    assert found == ("unknown", "whether TLS 1.1 is refused could not be asked from this host")
 
 
 @pytest.mark.parametrize("answer", ["400", "401", "403", "429"])
@@ -150,9 +158,10 @@ def test_every_way_to_refuse_a_request_without_a_key_keeps_the_route_closed(answ
     assert "pass" in status("gateway.api_key", changes={"key /v1/": {"outcome": answer}})
 
 
-def test_plaintext_fails_the_control_of_tls_and_has_no_handshake_to_refuse() -> None:
+def test_plaintext_fails_the_control_of_tls_and_still_refuses_other_names() -> None:
     assert status("gateway.tls", plaintext=True, tls=None) == {"fail"}
-    assert status("gateway.unknown_host", plaintext=True, tls=None) == {"not_applicable"}
+    hung_up = {"unknown_host": {"outcome": "closed"}}
+    assert status("gateway.unknown_host", plaintext=True, tls=None, changes=hung_up) == {"pass"}
 
 
 def test_a_dry_run_fails_every_limit() -> None:
@@ -172,6 +181,23 @@ def test_no_limit_by_address_is_not_applicable() -> None:
 def test_client_certificates_pass_only_where_they_are_required(verify: str, wanted: str) -> None:
     tls = dict(GOOD["tls"], client_ca="/ca.pem", client_verify=verify)
     assert status("gateway.client_certificate", tls=tls) == {wanted}
+    assert (
+        "client_certificate" in {one["id"] for one in probes(policy(tls=tls))} or wanted != "pass"
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "wanted"),
+    [
+        ({"changes": {"client_certificate": {"outcome": "200", "met": False}}}, "fail"),
+        ({"without": "client_certificate"}, "unknown"),
+    ],
+)
+def test_a_client_without_a_certificate_must_be_seen_to_be_refused(
+    more: dict[str, Any], wanted: str
+) -> None:
+    tls = dict(GOOD["tls"], client_ca="/ca.pem", client_verify="required")
+    assert status("gateway.client_certificate", tls=tls, **more) == {wanted}
 
 
 @pytest.mark.parametrize(
@@ -207,7 +233,7 @@ def test_every_closed_route_is_asked_without_a_key_and_must_appear_in_the_log(
     options: dict[str, Any],
 ) -> None:
     made = parse_policy(options)
-    asked = [one for one in probes(made) if one["kind"] == "request"]
+    asked = [one for one in probes(made) if one["id"].startswith("key ")]
     assert [one["path"] for one in asked] == [route.path for route in made.routes if route.api_key]
     for one in asked:
         assert not set(one["expect"]) & {"200", "204", "404"}

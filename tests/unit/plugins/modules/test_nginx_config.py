@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from typing import Any
 
 import pytest
@@ -15,12 +17,11 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_config_spec import (
     ARGUMENT_SPEC,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_io import program
 from ansible_collections.twinguard.hardening.plugins.modules import nginx_config
 from ansible_collections.twinguard.hardening.tests.unit.support.spec import documented, shape
 
 without_nginx = pytest.mark.skipif(
-    program("nginx") is not None,
+    shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin") is not None,
     reason="nginx is installed here, so this could change it; the Molecule scenario runs the module with nginx",
 )
 ARGS: dict[str, Any] = {
