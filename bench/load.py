@@ -62,11 +62,11 @@ def measure(port: int, path: str, count: int, key: str) -> dict[str, float]:
     """Send ``count`` requests and tell how many a second there were, and nginx's CPU for each."""
     header = f"X-API-Key: {key}\r\n" if key else ""
     request = f"GET {path} HTTP/1.1\r\nHost: bench.example.com\r\n{header}\r\n".encode()
-    lines = [Line(port, request) for _ in range(CONNECTIONS)]
+    lines = [Line(port, request) for _unused in range(CONNECTIONS)]
     pids = workers()
     rounds = count // (CONNECTIONS * BATCH)
     before, began = cpu_seconds(pids), time.perf_counter()
-    for _ in range(rounds):
+    for _unused in range(rounds):
         for line in lines:
             line.send(BATCH)
         for line in lines:

@@ -213,7 +213,7 @@ def timed_test(bench: Bench) -> float:
         "subprocess.run(['nginx', '-t'], check=True, capture_output=True)\n"
         "print(time.perf_counter() - began)\n"
     )
-    return statistics.median(float(bench.on_host("python3", "-c", script)) for _ in range(5))
+    return statistics.median(float(bench.on_host("python3", "-c", script)) for _unused in range(5))
 
 
 def sizes(bench: Bench) -> str:
@@ -223,8 +223,8 @@ def sizes(bench: Bench) -> str:
         say(f"    {count} clients")
         words = ("-e", f"@{clients(count)}")
         first = bench.play(ROLE, *words)
-        again = median([bench.play(ROLE, *words) for _ in range(3)])
-        asked = [bench.load("8080", "/keyed/x", KEY.format(count - 1)) for _ in range(ROUNDS)]
+        again = median([bench.play(ROLE, *words) for _unused in range(3)])
+        asked = [bench.load("8080", "/keyed/x", KEY.format(count - 1)) for _unused in range(ROUNDS)]
         request = statistics.median(one["cpu_microseconds"] for one in asked)
         rows.append(
             (

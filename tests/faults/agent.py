@@ -143,7 +143,7 @@ class Agent:
         A module that waits for a service looks more or less often, so the n-th call may be another one.
         """
         action = "signal=KILL" if fault == "KILL" else "error=" + fault
-        for _ in range(ATTEMPTS):
+        for _unused in range(ATTEMPTS):
             point = self.points[index]
             self.case.reset()
             done = self.run(f"{point.call}:{action}:when={point.n}")

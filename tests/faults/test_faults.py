@@ -53,7 +53,7 @@ def test_a_fault_at_any_system_call_is_survived(
             stack.enter_context(
                 on_this_machine(case) if image is None else in_a_container(case, image)
             )
-            for _ in range(hosts)
+            for _unused in range(hosts)
         ]
         for line in output_of([[*one, str(n), str(hosts)] for n, one in enumerate(commands)]):
             found = json.loads(line)

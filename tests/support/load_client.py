@@ -94,10 +94,14 @@ class Schedule:
         return number
 
 
-def send(connection: Connection, request: Dict[str, Any], number: int, host: str, result: Dict[str, Any]) -> None:
+def send(
+    connection: Connection, request: Dict[str, Any], number: int, host: str, result: Dict[str, Any]
+) -> None:
     """Make one request and fill its result in; raises OSError or HTTPException."""
     body = request.get("body")
-    connection.putrequest(request.get("method", "GET"), request["path"].replace("{n}", str(number)), skip_host=True)
+    connection.putrequest(
+        request.get("method", "GET"), request["path"].replace("{n}", str(number)), skip_host=True
+    )
     connection.putheader("Host", host)
     for name, value in request.get("headers", []):
         connection.putheader(name, value.replace("{n}", str(number)))
@@ -130,7 +134,14 @@ def work(spec: Dict[str, Any], schedule: Schedule, results: List[Dict[str, Any]]
         number = schedule.take()
         if number is None:
             break
-        result: Dict[str, Any] = {"n": number, "status": None, "error": "", "headers": {}, "body": "", "arrivals": []}
+        result: Dict[str, Any] = {
+            "n": number,
+            "status": None,
+            "error": "",
+            "headers": {},
+            "body": "",
+            "arrivals": [],
+        }
         result["started"] = time.monotonic()
         connection.number = number
         try:
@@ -149,7 +160,10 @@ def run(spec: Dict[str, Any]) -> List[Dict[str, Any]]:
     """Make all requests; the results in the order of their numbers."""
     schedule = Schedule(spec.get("count"), spec.get("rate"))
     results: List[Dict[str, Any]] = []
-    threads = [threading.Thread(target=work, args=(spec, schedule, results)) for _ in range(spec.get("connections", 1))]
+    threads = [
+        threading.Thread(target=work, args=(spec, schedule, results))
+        for _unused in range(spec.get("connections", 1))
+    ]
     for thread in threads:
         thread.start()
     if spec.get("count") is None:

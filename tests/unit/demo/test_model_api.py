@@ -200,7 +200,7 @@ def test_echo_shows_every_header_that_arrived_twice_too(connection: HTTPConnecti
 
 
 def test_a_connection_stays_usable_for_many_requests(connection: HTTPConnection) -> None:
-    assert [predicted(connection, AVERAGE) for _ in range(3)] == [
+    assert [predicted(connection, AVERAGE) for _unused in range(3)] == [
         predicted(connection, AVERAGE)
     ] * 3
 

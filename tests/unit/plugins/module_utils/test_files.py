@@ -376,7 +376,7 @@ def test_without_a_confirmation_everything_is_as_before(etc: Path, state: str, w
 
 def test_after_a_rollback_the_same_transaction_can_start_again(etc: Path, state: str) -> None:
     with Transaction(state) as files:
-        for _ in range(2):
+        for _unused in range(2):
             files.stage([DirSpec(f"{etc}/d"), FileSpec(f"{etc}/d/f", b"1")])
             files.commit()
             files.rollback()
@@ -512,7 +512,7 @@ def test_no_descriptor_is_left_open(etc: Path, state: str) -> None:
         with pytest.raises(FilesError):
             apply(state, FileSpec(f"{etc}/d/g", b"x"), FileSpec(f"{etc}/no/f", b"x"))
         with Transaction(state) as files:
-            for _ in range(2):
+            for _unused in range(2):
                 files.stage([DirSpec(f"{etc}/e"), FileSpec(f"{etc}/e/f", content)])
                 files.commit()
                 files.rollback()
@@ -536,7 +536,7 @@ def test_two_processes_at_once_lose_no_change(etc: Path, state: str) -> None:
     for name in "012":
         put(etc / name, b"0")
     command = [sys.executable, "-c", WRITER, state, str(etc), ":".join(sys.path)]
-    writers = [subprocess.Popen(command) for _ in range(2)]
+    writers = [subprocess.Popen(command) for _unused in range(2)]
     assert [writer.wait() for writer in writers] == [0, 0]
     assert [put_back.read_bytes() for put_back in sorted(etc.iterdir())] == [b"40", b"40", b"40"]
 

@@ -208,7 +208,7 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     (tmp_path / "l").symlink_to("f")
     (tmp_path / "loop").symlink_to("loop")
     before = len(os.listdir("/proc/self/fd"))
-    for _ in range(3):
+    for _unused in range(3):
         read_file(str(tmp_path / "l"))
         scan(str(tmp_path))
         scan(str(tmp_path / "missing"))
