@@ -245,31 +245,43 @@ class Answers:
         return self.results[0]
 
 
-class Load:
-    """A load client at work in a host, until `answers` is asked for."""
+class Helper:
+    """A program of tests/support at work in a host, or here for host "", until its input closes."""
 
-    def __init__(self, host: str, spec: Mapping[str, Any]) -> None:
+    def __init__(self, host: str, program: str, given: Any, *arguments: str) -> None:
+        text = (SUPPORT / program).read_text(encoding="utf-8")
         self._process = subprocess.Popen(
-            exec_in(host, "python3", "-c", (SUPPORT / "load_client.py").read_text(encoding="utf-8")),
+            exec_in(host, "python3", "-c", text, *arguments) if host else [sys.executable, "-c", text, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         assert self._process.stdin is not None
-        # The requests hold keys: they go by standard input, where the process list cannot show them.
-        self._process.stdin.write(json.dumps(dict(spec)) + "\n")
+        # What is given holds keys: it goes by standard input, where the process list cannot show it.
+        self._process.stdin.write(json.dumps(given) + "\n")
         self._process.stdin.flush()
 
-    def answers(self, seconds: float = 120) -> Answers:
-        """End the load and return its results; seconds is how long the rest of it may take."""
+    def result(self, seconds: float = 120) -> Any:
+        """Close its input and return what it prints; seconds is how long the rest of its work may take."""
         try:
             out, errors = self._process.communicate(timeout=seconds)
         finally:
             self._process.kill()
             self._process.wait()
         assert self._process.returncode == 0, errors
-        return Answers(json.loads(out))
+        return json.loads(out)
+
+
+class Load:
+    """A load client at work in a host, until `answers` is asked for."""
+
+    def __init__(self, host: str, spec: Mapping[str, Any]) -> None:
+        self._helper = Helper(host, "load_client.py", dict(spec))
+
+    def answers(self, seconds: float = 120) -> Answers:
+        """End the load and return its results; seconds is how long the rest of it may take."""
+        return Answers(self._helper.result(seconds))
 
 
 SERVER_NAME = "models.example.com"

@@ -7,12 +7,14 @@ from __future__ import annotations
 import re
 import shutil
 from contextlib import AbstractContextManager
+from itertools import count
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import lab
 import pytest
 
+_rates = count(11)
 GATEWAYS = ("tgm-gateway-12", "tgm-gateway-13")
 Unbroken = Callable[[], AbstractContextManager[None]]
 STATE = "/var/lib/twinguard/nginx-gateway"
@@ -44,19 +46,29 @@ def put_foreign(content: str) -> None:
 
 
 def changed_tiers() -> dict[str, Any]:
+    """Tiers as no test before had them, so that no test needs the policy of the scenario back first."""
     tiers = lab.policy()["tiers"]
-    return {**tiers, "standard": {**tiers["standard"], "rate": "11r/s"}}
+    return {**tiers, "standard": {**tiers["standard"], "rate": f"{next(_rates)}r/s"}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def restored_after() -> Iterator[None]:
+    """Puts the policy of the scenario back after all of these tests."""
+    yield
+    lab.converge().expect_success()
 
 
 @pytest.fixture
 def mended() -> Iterator[None]:
-    """Removes what these tests break, then puts the policy of the scenario back."""
+    """Removes what these tests break."""
     yield
     everywhere(f"rm -f {FOREIGN}; systemctl stop test-listener 2>/dev/null || true")
-    lab.converge().expect_success()
+    if any(everywhere("if [ -e /root/hosts ]; then cat /root/hosts > /etc/hosts; rm /root/hosts; echo mended; fi").values()):
+        # The name is gone again, so what is in force could not be started anew.
+        lab.converge().expect_success()
 
 
-def test_no_request_fails_while_rates_and_keys_change(unbroken: Unbroken, restored: None) -> None:
+def test_no_request_fails_while_rates_and_keys_change(unbroken: Unbroken) -> None:
     clients = lab.policy()["clients"]
     before = generations()
     with unbroken():
@@ -68,7 +80,7 @@ def test_no_request_fails_while_rates_and_keys_change(unbroken: Unbroken, restor
     assert generations() == before
 
 
-def test_a_revoked_client_is_out_at_once(restored: None) -> None:
+def test_a_revoked_client_is_out_at_once() -> None:
     request = lab.bearing(lab.key("turtle"))
     assert [lab.ask(name, request, source="127.104.0.1").statuses for name in GATEWAYS] == [[200], [200]]
     lab.converge(clients=[one for one in lab.policy()["clients"] if one["id"] != "turtle"]).expect_success()
@@ -124,7 +136,7 @@ def test_a_broken_change_stays_red_and_the_old_service_answers_until_it_is_mende
         assert lab.converge(**policy).expect_success().changed == dict.fromkeys(GATEWAYS, 1)
         after = generations()
     assert all(after[host] != before[host] for host in GATEWAYS)
-    everywhere("nginx -t 2>/dev/null; test ! -e /root/hosts || { cat /root/hosts > /etc/hosts; rm /root/hosts; }")
+    everywhere("nginx -t")
 
 
 def test_a_broken_foreign_file_is_not_touched(mended: None) -> None:
@@ -134,7 +146,7 @@ def test_a_broken_foreign_file_is_not_touched(mended: None) -> None:
     assert everywhere(f"cat {FOREIGN}") == dict.fromkeys(GATEWAYS, content)
 
 
-def test_a_changed_zone_key_takes_effect_or_fails(tmp_path: Path, unbroken: Unbroken, restored: None) -> None:
+def test_a_changed_zone_key_takes_effect_or_fails(tmp_path: Path, unbroken: Unbroken) -> None:
     """nginx calls a reload with a new key under an old zone name a success, and ignores all of it."""
     own = tmp_path / "templates"
     own.mkdir()
@@ -162,20 +174,18 @@ def test_a_stopped_nginx_is_repaired_by_the_next_run() -> None:
     assert lab.converge().expect_success().changed == dict.fromkeys(GATEWAYS, 0)
 
 
-def test_files_that_nginx_does_not_serve_yet_are_put_in_force(restored: None) -> None:
-    """As after a run that was killed between its last write and the reload: the file is right, nginx is not."""
-    entry = "/etc/nginx/conf.d/twinguard-gateway.conf"
-    first = everywhere(f"cat {entry}")
+def test_files_that_nginx_does_not_serve_yet_are_put_in_force() -> None:
+    """As after a run that was killed between its last write and the reload: the files are right, nginx is not."""
+    wanted = changed_tiers()
+    lab.converge(tiers=wanted).expect_success()
+    expected = generations()
+    everywhere("cp -a /etc/nginx /root/nginx.kept")
     lab.converge(tiers=changed_tiers()).expect_success()
-    second = generations()
-    everywhere("cp -a /etc/nginx /root/nginx.second")
-    lab.converge().expect_success()
-    assert everywhere(f"cat {entry}") == first
-    everywhere("cp -a /root/nginx.second/. /etc/nginx/; rm -r /root/nginx.second")
-    assert generations() != second
-    run = lab.converge(tiers=changed_tiers()).expect_success()
+    everywhere("cp -a /root/nginx.kept/. /etc/nginx/; rm -r /root/nginx.kept")
+    assert all(generations()[name] != expected[name] for name in GATEWAYS)
+    run = lab.converge(tiers=wanted).expect_success()
     assert run.changed == dict.fromkeys(GATEWAYS, 1)
-    assert generations() == second
+    assert generations() == expected
 
 
 def test_a_masked_nginx_is_refused_in_a_sentence() -> None:
@@ -207,15 +217,15 @@ READ_ONLY = "mount --bind /etc/nginx /etc/nginx; mount -o remount,bind,ro /etc/n
     ids=["full disk under the state", "full disk under /etc/nginx", "read-only /etc/nginx"],
 )
 def test_a_disk_that_takes_nothing_leaves_the_old_state_intact(
-    prepare: str, undo: str, sentence: str, unbroken: Unbroken, restored: None
+    prepare: str, undo: str, sentence: str, unbroken: Unbroken
 ) -> None:
-    before = generations()
+    before, wanted = generations(), changed_tiers()
     files = "cd /etc; find nginx logrotate.d -type f ! -name fill | sort | xargs sha256sum"
     on_disk = everywhere(files)
     with unbroken():
         everywhere(prepare)
         try:
-            run = lab.converge(tiers=changed_tiers()).expect_failure(GATEWAYS)
+            run = lab.converge(tiers=wanted).expect_failure(GATEWAYS)
             during = everywhere(files)
         finally:
             everywhere(undo)
@@ -225,4 +235,4 @@ def test_a_disk_that_takes_nothing_leaves_the_old_state_intact(
         assert during == on_disk
         assert everywhere(files) == on_disk
         assert generations() == before
-        lab.converge(tiers=changed_tiers()).expect_success()
+        lab.converge(tiers=wanted).expect_success()

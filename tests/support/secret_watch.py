@@ -1,0 +1,75 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Look for secrets where they must not be, as often as possible, until standard input closes (Python 3.9 or newer).
+
+    secret_watch.py processes        in the command line and environment of every process
+    secret_watch.py files ROOT ...   as an unprivileged user, in every file below these directories that it can open
+
+The first line of standard input is a JSON array of secrets. Prints {"sweeps": n, "looked": n, "found": [place, ...]}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from typing import Iterator, List, Set, Tuple
+
+NOBODY = 65534
+
+
+def process_texts() -> Iterator[Tuple[str, bytes]]:
+    """What /proc shows of every process but this one."""
+    for pid in os.listdir("/proc"):
+        if not pid.isdigit() or int(pid) == os.getpid():
+            continue
+        for name in ("cmdline", "environ"):
+            try:
+                with open(f"/proc/{pid}/{name}", "rb") as text:
+                    content = text.read()
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue  # it has ended, or is a process of the kernel
+            yield f"{name} of {content[:60]!r}" if name == "cmdline" else f"environ of process {pid}", content
+
+
+def file_texts(roots: List[str]) -> Iterator[Tuple[str, bytes]]:
+    """Every file that can be opened."""
+    for root in roots:
+        for directory, _directories, names in os.walk(root):
+            for name in names:
+                path = os.path.join(directory, name)
+                try:
+                    with open(path, "rb") as text:
+                        yield path, text.read()
+                except OSError:
+                    continue  # that is what shall happen
+
+
+def main(mode: str, roots: List[str]) -> None:
+    """Watch until standard input closes."""
+    secrets = [secret.encode() for secret in json.loads(sys.stdin.readline())]
+    if mode == "files":
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+    ended = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+    sweeps = looked = 0
+    found: Set[str] = set()
+    while True:
+        last = ended.is_set()
+        for place, content in process_texts() if mode == "processes" else file_texts(roots):
+            looked += 1
+            if any(secret in content for secret in secrets):
+                found.add(place)
+        sweeps += 1
+        if last:
+            break
+        if mode == "processes":
+            ended.wait(0.005)  # leave the processor to what is watched
+    print(json.dumps({"sweeps": sweeps, "looked": looked, "found": sorted(found)}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])
