@@ -120,7 +120,8 @@ def parse_steps(query: str) -> int:
     text = parse_qs(query).get("steps", ["10"])[-1]
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= STEPS_MAX):
         raise RequestError(
-            HTTPStatus.BAD_REQUEST, f"steps = {text[:40]!r}: use a whole number from 1 to {STEPS_MAX}"
+            HTTPStatus.BAD_REQUEST,
+            f"steps = {text[:40]!r}: use a whole number from 1 to {STEPS_MAX}",
         )
     return int(text)
 
@@ -136,7 +137,9 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        self._answer({"/healthz": self._health, "/v1/echo-headers": self._echo, "/v1/stream": self._stream})
+        self._answer(
+            {"/healthz": self._health, "/v1/echo-headers": self._echo, "/v1/stream": self._stream}
+        )
 
     def do_POST(self) -> None:
         self._answer({"/v1/predict": self._predict})
@@ -144,18 +147,19 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, routes: Dict[str, Callable[[str], None]]) -> None:
         url = urlsplit(self.path)
         try:
-            handle = routes.get(url.path)
-            if handle is None:
-                raise RequestError(
-                    HTTPStatus.NOT_FOUND, f"{self.command} {url.path} is not part of this API"
-                )
-            handle(url.query)
+            routes.get(url.path, self._unknown)(url.query)
         except RequestError as error:
             # The request's body may be unread: what follows on this connection cannot be trusted.
             self.close_connection = True
             self._send(error.status, {"error": str(error)})
         except ConnectionError:
-            self.close_connection = True  # the client went away in the middle: nobody is left to tell
+            self.close_connection = (
+                True  # the client went away in the middle: nobody is left to tell
+            )
+
+    def _unknown(self, _query: str) -> None:
+        path = urlsplit(self.path).path
+        raise RequestError(HTTPStatus.NOT_FOUND, f"{self.command} {path} is not part of this API")
 
     def _health(self, _query: str) -> None:
         model = self.server.model
@@ -167,7 +171,11 @@ class Handler(BaseHTTPRequestHandler):
     def _predict(self, _query: str) -> None:
         model = self.server.model
         values = parse_features(self._body(), model)
-        answer = {"model": model.name, "version": model.version, model.output: round(model.predict(values), 6)}
+        answer = {
+            "model": model.name,
+            "version": model.version,
+            model.output: round(model.predict(values), 6),
+        }
         self._send(HTTPStatus.OK, answer)
 
     def _stream(self, query: str) -> None:
@@ -192,10 +200,13 @@ class Handler(BaseHTTPRequestHandler):
     def _body(self) -> bytes:
         text = self.headers.get("Content-Length", "")
         if not (text.isascii() and text.isdigit()):
-            raise RequestError(HTTPStatus.LENGTH_REQUIRED, "send the body with a Content-Length header")
+            raise RequestError(
+                HTTPStatus.LENGTH_REQUIRED, "send the body with a Content-Length header"
+            )
         if int(text) > BODY_MAX:
             raise RequestError(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has {text} bytes, the most is {BODY_MAX}"
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"the body has {text} bytes, the most is {BODY_MAX}",
             )
         return self.rfile.read(int(text))
 
@@ -227,7 +238,9 @@ class Server(ThreadingHTTPServer):
 def main(arguments: Sequence[str]) -> int:
     """Serve until stopped."""
     parser = argparse.ArgumentParser(description="Serve the digital twin of a pump over HTTP.")
-    parser.add_argument("--address", default="127.0.0.1", help="address to listen on (default: loopback)")
+    parser.add_argument(
+        "--address", default="127.0.0.1", help="address to listen on (default: loopback)"
+    )
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--model", type=Path, default=Path(__file__).with_name("pump_twin.json"))
     options = parser.parse_args(arguments)
@@ -235,8 +248,13 @@ def main(arguments: Sequence[str]) -> int:
     try:
         server = Server((options.address, options.port), model)
     except (OSError, OverflowError) as error:
-        raise SystemExit(f"cannot listen on {options.address} port {options.port}: {error}") from error
-    print(f"serving {model.name} version {model.version} on {options.address} port {server.server_port}", flush=True)
+        raise SystemExit(
+            f"cannot listen on {options.address} port {options.port}: {error}"
+        ) from error
+    print(
+        f"serving {model.name} version {model.version} on {options.address} port {server.server_port}",
+        flush=True,
+    )
     try:
         server.serve_forever()
     except KeyboardInterrupt:

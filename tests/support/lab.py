@@ -48,9 +48,16 @@ def host_of(name: str) -> Any:
 def shell(host: str, command: str, stdin: str = "") -> str:
     """Run a shell command in a host and return its output; a failure fails the test with what it said."""
     done = subprocess.run(
-        exec_in(host, "sh", "-euc", command), input=stdin, capture_output=True, text=True, check=False, timeout=120
+        exec_in(host, "sh", "-euc", command),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
-    assert done.returncode == 0, f"{host}: {command!r} gave {done.returncode}: {done.stdout}{done.stderr}"
+    assert done.returncode == 0, (
+        f"{host}: {command!r} gave {done.returncode}: {done.stdout}{done.stderr}"
+    )
     return done.stdout
 
 
@@ -113,7 +120,9 @@ class Run:
 
     def failure(self, host: str) -> str:
         """The sentence with which the role failed on a host; empty when it did not fail."""
-        return next((str(one.get("msg")) for one in self.results.get(host, []) if one.get("failed")), "")
+        return next(
+            (str(one.get("msg")) for one in self.results.get(host, []) if one.get("failed")), ""
+        )
 
     def gateway(self, host: str) -> Dict[str, Any]:
         """The result of the module on a host."""
@@ -133,12 +142,22 @@ class Run:
     def story(self) -> str:
         """What went wrong, short enough to read."""
         sentences = [f"{host}: {self.failure(host)}" for host in self.results if self.failure(host)]
-        return "\n".join([f"ansible-playbook gave {self.code}", *(sentences or [self.stdout[-3000:]]), self.stderr[-2000:]])
+        return "\n".join(
+            [
+                f"ansible-playbook gave {self.code}",
+                *(sentences or [self.stdout[-3000:]]),
+                self.stderr[-2000:],
+            ]
+        )
 
 
 def play_environment(**more: str) -> Dict[str, str]:
     """The environment of a play: what Molecule set for its own runs is left out."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_", "PYTEST_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ANSIBLE_", "MOLECULE_", "PYTEST_"))
+    }
     return {
         **kept,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}",
@@ -204,13 +223,22 @@ def policy() -> Dict[str, Any]:
     """The policy of the scenario, with its templates unresolved; options without the role's prefix."""
     text = (ROOT / "molecule" / "model_gateway" / "policy.yml").read_text(encoding="utf-8")
     prefix = "model_gateway_"
-    return {name[len(prefix) :]: value for name, value in yaml.safe_load(text).items() if name.startswith(prefix)}
+    return {
+        name[len(prefix) :]: value
+        for name, value in yaml.safe_load(text).items()
+        if name.startswith(prefix)
+    }
 
 
 def converge(*arguments: str, callback: str = "ansible.posix.json", **changes: Any) -> Run:
     """Run the role on the gateways with the policy of the scenario and these changes to it."""
     variables = {f"model_gateway_{name}": value for name, value in changes.items()}
-    return play(ROOT / "molecule" / "model_gateway" / "converge.yml", variables, *arguments, callback=callback)
+    return play(
+        ROOT / "molecule" / "model_gateway" / "converge.yml",
+        variables,
+        *arguments,
+        callback=callback,
+    )
 
 
 # --- load
@@ -251,7 +279,9 @@ class Helper:
     def __init__(self, host: str, program: str, given: Any, *arguments: str) -> None:
         text = (SUPPORT / program).read_text(encoding="utf-8")
         self._process = subprocess.Popen(
-            exec_in(host, "python3", "-c", text, *arguments) if host else [sys.executable, "-c", text, *arguments],
+            exec_in(host, "python3", "-c", text, *arguments)
+            if host
+            else [sys.executable, "-c", text, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -301,7 +331,9 @@ def bearing(secret: str, path: str = "/v1/predict", **more: Any) -> Dict[str, An
     return request
 
 
-def load(gateway: str, requests: Sequence[Mapping[str, Any]], origin: str = "", **options: Any) -> Load:
+def load(
+    gateway: str, requests: Sequence[Mapping[str, Any]], origin: str = "", **options: Any
+) -> Load:
     """Start a load on a gateway: from `origin`, another host, or from the gateway itself over loopback.
 
     On loopback `source` can be any address of 127.0.0.0/8, so each test can come from an address of its own.

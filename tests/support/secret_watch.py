@@ -30,7 +30,10 @@ def process_texts() -> Iterator[Tuple[str, bytes]]:
                     content = text.read()
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue  # it has ended, or is a process of the kernel
-            yield f"{name} of {content[:60]!r}" if name == "cmdline" else f"environ of process {pid}", content
+            yield (
+                f"{name} of {content[:60]!r}" if name == "cmdline" else f"environ of process {pid}",
+                content,
+            )
 
 
 def file_texts(roots: List[str]) -> Iterator[Tuple[str, bytes]]:
@@ -46,6 +49,12 @@ def file_texts(roots: List[str]) -> Iterator[Tuple[str, bytes]]:
                     continue  # that is what shall happen
 
 
+def wait_for_end(ended: threading.Event) -> None:
+    """Set the event once standard input is closed."""
+    sys.stdin.read()
+    ended.set()
+
+
 def main(mode: str, roots: List[str]) -> None:
     """Watch until standard input closes."""
     secrets = [secret.encode() for secret in json.loads(sys.stdin.readline())]
@@ -54,7 +63,7 @@ def main(mode: str, roots: List[str]) -> None:
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
     ended = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+    threading.Thread(target=wait_for_end, args=(ended,), daemon=True).start()
     sweeps = looked = 0
     found: Set[str] = set()
     while True:

@@ -30,7 +30,7 @@ def gateway(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def source() -> str:
-    """An address no other test comes from, and no test of an earlier run on the same hosts: its limits are untouched."""
+    """An address that no other test, of an earlier run neither, comes from: its limits are untouched."""
     return f"127.{next(_networks)}.{os.getpid() % 255}.1"
 
 
@@ -48,7 +48,10 @@ def unbroken() -> Callable[[], AbstractContextManager[None]]:
     @contextmanager
     def block() -> Iterator[None]:
         request = lab.bearing(lab.key("watcher"))
-        loads = {name: lab.load(name, [request], origin=CLIENT, rate=15, reuse=False) for name in GATEWAYS}
+        loads = {
+            name: lab.load(name, [request], origin=CLIENT, rate=15, reuse=False)
+            for name in GATEWAYS
+        }
         try:
             yield
         finally:

@@ -20,7 +20,12 @@ MODULES_MAX = 3  # on the host, in a run that changes nothing
 def test_the_expected_hosts_are_in_the_inventory_and_running() -> None:
     """First of all: a run over no hosts would count as a success."""
     listed = subprocess.run(
-        [str(Path(sys.executable).parent / "ansible-inventory"), "-i", str(lab.INVENTORY), "--list"],
+        [
+            str(Path(sys.executable).parent / "ansible-inventory"),
+            "-i",
+            str(lab.INVENTORY),
+            "--list",
+        ],
         env=lab.play_environment(),
         capture_output=True,
         text=True,
@@ -50,8 +55,12 @@ def test_a_second_run_changes_nothing_and_every_control_passes() -> None:
         not_passed = {key: one for key, one in controls.items() if one["status"] != "pass"}
         # This policy asks for no client certificates: that is said, not passed over.
         assert set(not_passed) <= {"gateway.client_certificate"}, not_passed
-        assert all(one["status"] == "not_applicable" and one["reason"] for one in not_passed.values())
-        assert {"gateway.in_force", "gateway.tls", "gateway.api_key", "gateway.rate_limit"} <= set(controls)
+        assert all(
+            one["status"] == "not_applicable" and one["reason"] for one in not_passed.values()
+        )
+        assert {"gateway.in_force", "gateway.tls", "gateway.api_key", "gateway.rate_limit"} <= set(
+            controls
+        )
 
 
 def test_a_check_of_a_converged_gateway_predicts_no_change() -> None:
@@ -61,7 +70,9 @@ def test_a_check_of_a_converged_gateway_predicts_no_change() -> None:
 
 def test_a_check_predicts_a_change_and_leaves_it_undone(restored: None) -> None:
     before = {name: generation_of(name) for name in GATEWAYS}
-    wanted = {"tiers": {**lab.policy()["tiers"], "slow": {"rate": "30r/m", "burst": 4, "connections": 3}}}
+    wanted = {
+        "tiers": {**lab.policy()["tiers"], "slow": {"rate": "30r/m", "burst": 4, "connections": 3}}
+    }
     predicted = lab.converge("--check", "--diff", **wanted).expect_success()
     assert predicted.changed == dict.fromkeys(GATEWAYS, 1)
     assert {name: generation_of(name) for name in GATEWAYS} == before
@@ -74,9 +85,13 @@ def test_a_check_predicts_a_change_and_leaves_it_undone(restored: None) -> None:
 
 
 @pytest.mark.parametrize("verbosity", ["-vvv"])
-def test_a_run_with_nothing_to_do_calls_at_most_three_modules_on_the_host(gateway: str, verbosity: str) -> None:
+def test_a_run_with_nothing_to_do_calls_at_most_three_modules_on_the_host(
+    gateway: str, verbosity: str
+) -> None:
     # Without the self-signed certificate, which is for demo and test only and costs a call of its own.
-    run = lab.converge(verbosity, "--limit", gateway, callback="ansible.builtin.default", self_signed=False)
+    run = lab.converge(
+        verbosity, "--limit", gateway, callback="ansible.builtin.default", self_signed=False
+    )
     run.expect_success()
     called = [line for line in run.stdout.splitlines() if "Using module file" in line]
     assert 1 <= len(called) <= MODULES_MAX, called

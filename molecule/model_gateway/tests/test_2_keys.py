@@ -25,7 +25,10 @@ def cases() -> dict[str, tuple[dict[str, Any], int]]:
         "good key": (with_headers(("X-API-Key", good)), 200),
         "good key, name in lower case": (with_headers(("x-api-key", good)), 200),
         "good key as bearer": (with_headers(("Authorization", f"Bearer {good}")), 200),
-        "good key as bearer, scheme in lower case": (with_headers(("Authorization", f"bearer {good}")), 200),
+        "good key as bearer, scheme in lower case": (
+            with_headers(("Authorization", f"bearer {good}")),
+            200,
+        ),
         "second key during a rotation": (with_headers(("X-API-Key", spare)), 200),
         "no key": (with_headers(), 401),
         "empty key": (with_headers(("X-API-Key", "")), 401),
@@ -40,12 +43,21 @@ def cases() -> dict[str, tuple[dict[str, Any], int]]:
         "only the end of the key": (with_headers(("X-API-Key", good[-6:])), 401),
         "expired key": (with_headers(("X-API-Key", expired)), 401),
         "key as basic password": (with_headers(("Authorization", f"Basic {good}")), 401),
-        "both headers at once": (with_headers(("X-API-Key", good), ("Authorization", f"Bearer {good}")), 401),
+        "both headers at once": (
+            with_headers(("X-API-Key", good), ("Authorization", f"Bearer {good}")),
+            401,
+        ),
         "header with underscores": (with_headers(("X_API_Key", good)), 401),
         "regular expression for any key": (with_headers(("X-API-Key", ".*")), 401),
-        "client id in place of the key": (with_headers(("X-API-Key", "acme"), ("X-Client-Id", "acme")), 401),
+        "client id in place of the key": (
+            with_headers(("X-API-Key", "acme"), ("X-Client-Id", "acme")),
+            401,
+        ),
         "key in the query string": ({"path": f"/v1/echo-headers?api_key={good}"}, 400),
-        "key in the query string, other spelling": ({"path": f"/v1/echo-headers?a=1&X-API-Key={good}"}, 400),
+        "key in the query string, other spelling": (
+            {"path": f"/v1/echo-headers?a=1&X-API-Key={good}"},
+            400,
+        ),
         "key in both query string and header": (
             {"path": f"/v1/echo-headers?api_key={good}", "headers": [["X-API-Key", good]]},
             400,
@@ -61,7 +73,12 @@ def with_headers(*headers: tuple[str, str]) -> dict[str, Any]:
 def answered(gateway: str) -> dict[str, dict[str, Any]]:
     """All cases asked at once, each from an address of its own: no limit has a say."""
     wanted = cases()
-    results = lab.ask(gateway, *(request for request, _status in wanted.values()), source="127.101.0.1{n}", reuse=False)
+    results = lab.ask(
+        gateway,
+        *(request for request, _status in wanted.values()),
+        source="127.101.0.1{n}",
+        reuse=False,
+    )
     return dict(zip(wanted, results))
 
 
@@ -72,7 +89,9 @@ def test_a_request_is_answered_by_its_key(gateway: str, name: str) -> None:
     assert result["status"] == status, result["error"]
     if status != 200:
         assert result["headers"]["content-type"] == ["application/json"]
-        assert json.loads(result["body"])["error"] == {401: "unauthorized", 400: "bad_request"}[status]
+        assert (
+            json.loads(result["body"])["error"] == {401: "unauthorized", 400: "bad_request"}[status]
+        )
 
 
 @pytest.mark.parametrize("header", ["X-API-Key", "Authorization"])
@@ -98,7 +117,12 @@ def test_a_header_sent_twice_is_refused_where_nginx_can_see_it(gateway: str, hea
 
 def test_the_upstream_sees_who_asks_and_never_the_key(gateway: str, source: str) -> None:
     good = lab.key("acme")
-    claims = (("X-Client-Id", "root"), ("X-Client-Id", "greedy"), ("X_Client_Id", "root"), ("X_API_Key", good))
+    claims = (
+        ("X-Client-Id", "root"),
+        ("X-Client-Id", "greedy"),
+        ("X_Client_Id", "root"),
+        ("X_API_Key", good),
+    )
     results = lab.ask(
         gateway,
         with_headers(("X-API-Key", good), *claims),

@@ -46,8 +46,15 @@ def expect_accepted(results: lab.Answers, rate: float, burst: int) -> None:
             expect_rate_limited(result)
 
 
-def test_a_flood_of_bad_keys_is_refused_and_a_good_client_does_not_notice(gateway: str, source: str) -> None:
-    guess = {"path": "/v1/predict", "method": "POST", "body": "{}", "headers": [["X-API-Key", f"guess-{'x' * 24}-{{n}}"]]}
+def test_a_flood_of_bad_keys_is_refused_and_a_good_client_does_not_notice(
+    gateway: str, source: str
+) -> None:
+    guess = {
+        "path": "/v1/predict",
+        "method": "POST",
+        "body": "{}",
+        "headers": [["X-API-Key", f"guess-{'x' * 24}-{{n}}"]],
+    }
     good = lab.bearing(lab.key("steady"))
     neighbour = lab.load(gateway, [good], source=source, rate=4)
     elsewhere = lab.load(gateway, [good], origin=CLIENT, rate=4)
@@ -67,25 +74,35 @@ def test_a_flood_of_bad_keys_is_refused_and_a_good_client_does_not_notice(gatewa
 
 
 @pytest.mark.parametrize(
-    ("client", "rate", "burst", "speed", "count"), [("greedy", 10, 20, 60, 240), ("turtle", 1, 4, 20, 80)]
+    ("client", "rate", "burst", "speed", "count"),
+    [("greedy", 10, 20, 60, 240), ("turtle", 1, 4, 20, 80)],
 )
 def test_a_client_over_its_rate_gets_burst_plus_rate_times_time(
     gateway: str, source: str, client: str, rate: float, burst: int, speed: float, count: int
 ) -> None:
     results = lab.load(
-        gateway, [lab.bearing(lab.key(client))], source=source, rate=speed, count=count, connections=4
+        gateway,
+        [lab.bearing(lab.key(client))],
+        source=source,
+        rate=speed,
+        count=count,
+        connections=4,
     ).answers()
     expect_accepted(results, rate, burst)
 
 
 def test_a_client_cannot_gain_by_coming_from_many_addresses(gateway: str) -> None:
     request = lab.bearing(lab.key("greedy"))
-    results = lab.load(gateway, [request], source="127.103.0.1{n}", reuse=False, rate=60, count=90, connections=4).answers()
+    results = lab.load(
+        gateway, [request], source="127.103.0.1{n}", reuse=False, rate=60, count=90, connections=4
+    ).answers()
     expect_accepted(results, 10, 20)
 
 
 def test_an_address_over_its_rate_is_limited_on_open_routes_too(gateway: str, source: str) -> None:
-    flood = lab.load(gateway, [{"path": "/healthz"}], source=source, rate=200, count=500, connections=8)
+    flood = lab.load(
+        gateway, [{"path": "/healthz"}], source=source, rate=200, count=500, connections=8
+    )
     elsewhere = lab.load(gateway, [{"path": "/healthz"}], origin=CLIENT, rate=10)
     results = flood.answers()
     others = elsewhere.answers()
@@ -105,7 +122,11 @@ def test_a_client_gets_no_more_connections_than_its_tier_has(gateway: str, sourc
 @pytest.mark.parametrize(
     ("request_", "status", "error"),
     [
-        ({"path": "/v1/predict", "method": "POST", "body": "x" * (16 * 1024 + 1)}, 413, "body_too_large"),
+        (
+            {"path": "/v1/predict", "method": "POST", "body": "x" * (16 * 1024 + 1)},
+            413,
+            "body_too_large",
+        ),
         ({"path": "/v1/predict", "method": "DELETE"}, 405, "method_not_allowed"),
         ({"path": "/nothing/here"}, 404, "not_found"),
         ({"path": "/v1"}, 404, "not_found"),
@@ -127,13 +148,18 @@ def test_a_body_of_exactly_the_limit_reaches_the_model(gateway: str, source: str
     assert (result["status"], "the body is not JSON" in result["body"]) == (400, True)
 
 
-def test_a_model_that_is_down_is_told_as_bad_gateway_and_comes_back(gateway: str, source: str) -> None:
+def test_a_model_that_is_down_is_told_as_bad_gateway_and_comes_back(
+    gateway: str, source: str
+) -> None:
     request = lab.bearing(lab.key("acme"))
     lab.shell(gateway, "systemctl stop twinguard-model-api")
     try:
         down = lab.ask(gateway, request, source=source).only
     finally:
-        lab.shell(gateway, "systemctl start twinguard-model-api; until curl -sf http://127.0.0.1:8000/healthz; do sleep 0.1; done")
+        lab.shell(
+            gateway,
+            "systemctl start twinguard-model-api; until curl -sf http://127.0.0.1:8000/healthz; do sleep 0.1; done",
+        )
     assert (down["status"], refusal(down)) == (502, "model_unavailable")
     assert lab.ask(gateway, request, source=source).statuses == [200]
 

@@ -12,6 +12,7 @@ import pytest
 
 HSTS = "max-age=63072000"
 FILES = "/etc/ssl/private"
+CERTIFICATE = {"certificate": f"{FILES}/good.pem", "key": f"{FILES}/good.key"}
 
 
 def handshake(gateway: str, source: str, **options: Any) -> dict[str, Any]:
@@ -28,13 +29,17 @@ def test_an_old_tls_version_is_refused(gateway: str, source: str, protocol: str)
 
 
 @pytest.mark.parametrize("protocol", ["TLSv1.2", "TLSv1.3"])
-def test_the_intermediate_profile_takes_the_current_tls_versions(gateway: str, source: str, protocol: str) -> None:
+def test_the_intermediate_profile_takes_the_current_tls_versions(
+    gateway: str, source: str, protocol: str
+) -> None:
     result = handshake(gateway, source, tls={"protocol": protocol})
     assert result["status"] == 200, result["error"]
 
 
 @pytest.mark.parametrize("name", ["other.example.com", "example.com", None])
-def test_an_unknown_or_missing_server_name_gets_no_handshake(gateway: str, source: str, name: str | None) -> None:
+def test_an_unknown_or_missing_server_name_gets_no_handshake(
+    gateway: str, source: str, name: str | None
+) -> None:
     result = handshake(gateway, source, server_name=name, tls={"nameless": True})
     assert result["status"] is None
     assert "unrecognized name" in result["error"].lower(), result["error"]
@@ -45,9 +50,20 @@ def test_a_host_header_that_is_not_ours_gets_no_answer(gateway: str, source: str
     assert result["status"] in (None, 421), result
 
 
-def test_every_answer_good_or_bad_tells_browsers_to_stay_with_tls(gateway: str, source: str) -> None:
+def test_every_answer_good_or_bad_tells_browsers_to_stay_with_tls(
+    gateway: str, source: str
+) -> None:
     good = lab.bearing(lab.key("acme"))
-    results = list(lab.ask(gateway, good, {"path": "/v1/predict"}, {"path": "/nothing"}, {"path": "/?api_key=x"}, source=source))
+    results = list(
+        lab.ask(
+            gateway,
+            good,
+            {"path": "/v1/predict"},
+            {"path": "/nothing"},
+            {"path": "/?api_key=x"},
+            source=source,
+        )
+    )
     limited = lab.load(gateway, [{"path": "/v1/predict"}], source=source, count=20).answers()
     results += [next(result for result in limited if result["status"] == 429)]
     assert [result["status"] for result in results] == [200, 401, 404, 400, 429]
@@ -85,7 +101,12 @@ def modern() -> Iterator[None]:
               openssl x509 -req -in $who.csr -CA $who-ca.pem -CAkey $who-ca.key -CAcreateserial -days 30 -out $who.pem
             done 2>/dev/null""",
         )
-    tls = {**lab.policy()["tls"], "profile": "modern", "hsts_max_age": 0, "client_ca": f"{FILES}/good-ca.pem"}
+    tls = {
+        **lab.policy()["tls"],
+        "profile": "modern",
+        "hsts_max_age": 0,
+        "client_ca": f"{FILES}/good-ca.pem",
+    }
     run = lab.converge(tls={**tls, "client_verify": "required"}).expect_success()
     statuses = {one["id"]: one["status"] for one in run.gateway("tgm-gateway-12")["controls"]}
     assert statuses["gateway.client_certificate"] == "pass"
@@ -97,14 +118,16 @@ def modern() -> Iterator[None]:
 class TestModern:
     """The modern profile, and client certificates demanded."""
 
-    CERTIFICATE = {"certificate": f"{FILES}/good.pem", "key": f"{FILES}/good.key"}
-
-    def test_a_client_with_our_certificate_gets_in_with_its_key(self, gateway: str, source: str) -> None:
+    def test_a_client_with_our_certificate_gets_in_with_its_key(
+        self, gateway: str, source: str
+    ) -> None:
         request = lab.bearing(lab.key("acme"))
-        assert lab.ask(gateway, request, source=source, tls=self.CERTIFICATE).statuses == [200]
+        assert lab.ask(gateway, request, source=source, tls=CERTIFICATE).statuses == [200]
 
     def test_the_certificate_does_not_replace_the_key(self, gateway: str, source: str) -> None:
-        assert lab.ask(gateway, {"path": "/v1/predict"}, source=source, tls=self.CERTIFICATE).statuses == [401]
+        assert lab.ask(
+            gateway, {"path": "/v1/predict"}, source=source, tls=CERTIFICATE
+        ).statuses == [401]
 
     def test_a_client_without_a_certificate_is_refused(self, gateway: str, source: str) -> None:
         result = lab.ask(gateway, lab.bearing(lab.key("acme")), source=source).only
@@ -116,21 +139,42 @@ class TestModern:
         assert result["status"] in (400, None), result
 
     def test_tls_1_2_is_refused(self, gateway: str, source: str) -> None:
-        result = handshake(gateway, source, tls={"protocol": "TLSv1.2", **self.CERTIFICATE})
+        result = handshake(gateway, source, tls={"protocol": "TLSv1.2", **CERTIFICATE})
         assert result["status"] is None
         assert "alert protocol version" in result["error"].lower(), result["error"]
 
     def test_without_hsts_no_such_header_is_sent(self, gateway: str, source: str) -> None:
-        result = handshake(gateway, source, tls=self.CERTIFICATE)
+        result = handshake(gateway, source, tls=CERTIFICATE)
         assert result["status"] == 200, result
         assert "strict-transport-security" not in result["headers"]
 
 
-def test_behind_a_load_balancer_the_gateway_can_speak_plain_http(gateway: str, source: str, restored: None) -> None:
+def test_behind_a_load_balancer_the_gateway_can_speak_plain_http(
+    gateway: str, source: str, restored: None
+) -> None:
     listen = [{"address": "127.0.0.1", "port": 8080}]
-    lab.converge("--limit", gateway, plaintext=True, tls=None, self_signed=False, listen=listen).expect_success()
-    spec = {"address": "127.0.0.1", "port": 8080, "server_name": lab.SERVER_NAME, "source": source, "reuse": False}
-    answers = lab.Load(gateway, {**spec, "requests": [lab.bearing(lab.key("acme")), {"path": "/v1/predict"}], "count": 2})
+    lab.converge(
+        "--limit", gateway, plaintext=True, tls=None, self_signed=False, listen=listen
+    ).expect_success()
+    spec = {
+        "address": "127.0.0.1",
+        "port": 8080,
+        "server_name": lab.SERVER_NAME,
+        "source": source,
+        "reuse": False,
+    }
+    answers = lab.Load(
+        gateway,
+        {**spec, "requests": [lab.bearing(lab.key("acme")), {"path": "/v1/predict"}], "count": 2},
+    )
     assert answers.answers().statuses == [200, 401]
-    foreign = lab.Load(gateway, {**spec, "server_name": "other.example.com", "requests": [{"path": "/healthz"}], "count": 1})
+    foreign = lab.Load(
+        gateway,
+        {
+            **spec,
+            "server_name": "other.example.com",
+            "requests": [{"path": "/healthz"}],
+            "count": 1,
+        },
+    )
     assert foreign.answers().statuses == [None]

@@ -63,7 +63,11 @@ def mended() -> Iterator[None]:
     """Removes what these tests break."""
     yield
     everywhere(f"rm -f {FOREIGN}; systemctl stop test-listener 2>/dev/null || true")
-    if any(everywhere("if [ -e /root/hosts ]; then cat /root/hosts > /etc/hosts; rm /root/hosts; echo mended; fi").values()):
+    if any(
+        everywhere(
+            "if [ -e /root/hosts ]; then cat /root/hosts > /etc/hosts; rm /root/hosts; echo mended; fi"
+        ).values()
+    ):
         # The name is gone again, so what is in force could not be started anew.
         lab.converge().expect_success()
 
@@ -73,7 +77,9 @@ def test_no_request_fails_while_rates_and_keys_change(unbroken: Unbroken) -> Non
     before = generations()
     with unbroken():
         rates = lab.converge(tiers=changed_tiers()).expect_success()
-        keys = lab.converge(clients=[one for one in clients if one["id"] != "turtle"]).expect_success()
+        keys = lab.converge(
+            clients=[one for one in clients if one["id"] != "turtle"]
+        ).expect_success()
         back = lab.converge().expect_success()
     for run in (rates, keys, back):
         assert run.changed == dict.fromkeys(GATEWAYS, 1)
@@ -82,9 +88,17 @@ def test_no_request_fails_while_rates_and_keys_change(unbroken: Unbroken) -> Non
 
 def test_a_revoked_client_is_out_at_once() -> None:
     request = lab.bearing(lab.key("turtle"))
-    assert [lab.ask(name, request, source="127.104.0.1").statuses for name in GATEWAYS] == [[200], [200]]
-    lab.converge(clients=[one for one in lab.policy()["clients"] if one["id"] != "turtle"]).expect_success()
-    assert [lab.ask(name, request, source="127.104.0.1").statuses for name in GATEWAYS] == [[401], [401]]
+    assert [lab.ask(name, request, source="127.104.0.1").statuses for name in GATEWAYS] == [
+        [200],
+        [200],
+    ]
+    lab.converge(
+        clients=[one for one in lab.policy()["clients"] if one["id"] != "turtle"]
+    ).expect_success()
+    assert [lab.ask(name, request, source="127.104.0.1").statuses for name in GATEWAYS] == [
+        [401],
+        [401],
+    ]
 
 
 # name: (break it, the policy to run, mend it, what the sentence must say)
@@ -92,7 +106,9 @@ BROKEN: dict[str, tuple[Callable[[], object], dict[str, Any], Callable[[], objec
     "upstream that does not resolve": (
         lambda: None,
         {"upstreams": [{"name": "pump", "servers": ["no-such-host.invalid:8000"]}]},
-        lambda: everywhere("cp /etc/hosts /root/hosts && echo 127.0.0.1 no-such-host.invalid >> /etc/hosts"),
+        lambda: everywhere(
+            "cp /etc/hosts /root/hosts && echo 127.0.0.1 no-such-host.invalid >> /etc/hosts"
+        ),
         r"no-such-host\.invalid",
     ),
     "server name that another file has": (
@@ -157,7 +173,11 @@ def test_a_changed_zone_key_takes_effect_or_fails(tmp_path: Path, unbroken: Unbr
         text.write("\nlimit_req_zone $binary_remote_addr zone=tg_own:1m rate=1r/s;\n")
     lab.converge(templates=str(own)).expect_success()
     before = generations()
-    zone.write_text(zone.read_text(encoding="utf-8").replace("$binary_remote_addr zone=tg_own", "$server_name zone=tg_own"))
+    zone.write_text(
+        zone.read_text(encoding="utf-8").replace(
+            "$binary_remote_addr zone=tg_own", "$server_name zone=tg_own"
+        )
+    )
     with unbroken():
         for _attempt in range(2):
             run = lab.converge(templates=str(own)).expect_failure(GATEWAYS)

@@ -59,7 +59,12 @@ def outcomes() -> dict[str, tuple[dict[str, Any], list[str], int, str]]:
         "refused: key beside its hash": (with_key({"key": new, "key_hash": "x"}), [], 2, new),
         "refused: bad date": (with_key({"key": new, "not_after": "soon"}), [], 2, new),
         "refused: forbidden character in the key": (with_key({"key": new + " "}), [], 2, new),
-        "refused: key in two clients": (with_key({"key": "{{ lookup('file', test_keys ~ '/acme') }}"}), [], 2, ""),
+        "refused: key in two clients": (
+            with_key({"key": "{{ lookup('file', test_keys ~ '/acme') }}"}),
+            [],
+            2,
+            "",
+        ),
     }
 
 
@@ -98,7 +103,9 @@ def test_no_run_shows_a_key(name: str, verbosities: tuple[str, ...]) -> None:
         forms = lab.all_forms() + (lab.forms_of(new) if new else [])
         more = [verbosity] if verbosity else []
         with watched(forms):
-            run = lab.converge("--limit", GATEWAY, *arguments, *more, callback="ansible.builtin.default", **policy)
+            run = lab.converge(
+                "--limit", GATEWAY, *arguments, *more, callback="ansible.builtin.default", **policy
+            )
         assert run.code == code, run.story()
         output = run.stdout + run.stderr
         assert not lab.seen_in(output, [*forms, *digests()])
@@ -111,7 +118,9 @@ def test_no_run_shows_a_key(name: str, verbosities: tuple[str, ...]) -> None:
 
 def test_no_digest_of_a_key_lies_outside_the_one_secret_file() -> None:
     """It is of no use without the key, but whoever reads it could try guesses against it."""
-    found = lab.shell(GATEWAY, f"grep -rlaF -f /dev/stdin {WRITTEN_TO} || true", stdin="\n".join(digests()) + "\n")
+    found = lab.shell(
+        GATEWAY, f"grep -rlaF -f /dev/stdin {WRITTEN_TO} || true", stdin="\n".join(digests()) + "\n"
+    )
     places = found.split()
     assert len(places) == 1, places
     assert lab.shell(GATEWAY, f"stat -c %a:%U:%G {places[0]}") == "600:root:root\n"
@@ -141,13 +150,30 @@ def test_an_unprivileged_reader_never_wins_the_race_in_a_thousand_rewrites(gatew
     tree = io.BytesIO()
     with tarfile.open(fileobj=tree, mode="w") as archive:
         where = "ansible_collections/twinguard/hardening/plugins/module_utils"
-        archive.add(lab.ROOT / "plugins" / "module_utils", where, filter=lambda one: None if "__pycache__" in one.name else one)
-    subprocess.run(lab.exec_in(gateway, "sh", "-ec", "mkdir -p /root/tree && tar -xf - -C /root/tree"), input=tree.getvalue(), check=True)
+        archive.add(
+            lab.ROOT / "plugins" / "module_utils",
+            where,
+            filter=lambda one: None if "__pycache__" in one.name else one,
+        )
+    subprocess.run(
+        lab.exec_in(gateway, "sh", "-ec", "mkdir -p /root/tree && tar -xf - -C /root/tree"),
+        input=tree.getvalue(),
+        check=True,
+    )
     lab.shell(gateway, "mkdir -p /srv/window/files; echo open > /srv/window/files/control")
     secret = secrets.token_hex(16)
     reader = lab.Helper(gateway, "secret_watch.py", [secret], "files", "/srv/window")
     program = (lab.SUPPORT / "rewrite.py").read_text(encoding="utf-8")
-    writer = ["env", "PYTHONPATH=/root/tree", "python3", "-c", program, "/srv/window/state", "/srv/window/files/clients.conf", str(REWRITES)]
+    writer = [
+        "env",
+        "PYTHONPATH=/root/tree",
+        "python3",
+        "-c",
+        program,
+        "/srv/window/state",
+        "/srv/window/files/clients.conf",
+        str(REWRITES),
+    ]
     subprocess.run(lab.exec_in(gateway, *writer), input=secret, text=True, check=True, timeout=300)
     report = reader.result()
     written = lab.shell(gateway, "cat /srv/window/files/clients.conf; rm -r /srv/window /root/tree")
@@ -161,4 +187,6 @@ def test_the_json_report_of_a_run_holds_no_key() -> None:
     new = secrets.token_urlsafe(32)
     run = lab.converge("--limit", GATEWAY, "--diff", **with_key({"key": new})).expect_success()
     assert run.changed == {GATEWAY: 1}
-    assert not lab.seen_in(json.dumps(run.results), [*lab.all_forms(), *lab.forms_of(new), *digests()])
+    assert not lab.seen_in(
+        json.dumps(run.results), [*lab.all_forms(), *lab.forms_of(new), *digests()]
+    )
