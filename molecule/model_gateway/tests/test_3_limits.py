@@ -11,6 +11,7 @@ import lab
 import pytest
 
 CLIENT = "tgm-client"
+GATEWAYS = ("tgm-gateway-12", "tgm-gateway-13")
 
 
 def refusal(result: dict[str, Any]) -> str:
@@ -165,14 +166,16 @@ def test_a_model_that_is_down_is_told_as_bad_gateway_and_comes_back(
 
 
 def test_in_a_dry_run_what_is_over_the_limit_is_let_through_and_logged(
-    gateway: str, source: str, restored: None
+    source: str, restored: None
 ) -> None:
-    lab.converge("--limit", gateway, dry_run=True).expect_success()
-    results = lab.load(gateway, [lab.bearing(lab.key("turtle"))], source=source, count=20).answers()
-    assert results.counts() == {"200": 20}
-    log = lab.shell(gateway, "cat /var/log/twinguard/gateway.access.log")
-    own = [line for line in map(json.loads, log.splitlines()) if line["address"] == source]
-    over = [line for line in own if line["limit"] == "REJECTED_DRY_RUN"]
-    assert 10 <= len(over) <= 15, f"{len(over)} of {len(own)}"
-    # Without a key is without access, dry run or not.
-    assert lab.ask(gateway, {"path": "/v1/predict"}, source=source).statuses == [401]
+    lab.converge(dry_run=True).expect_success()
+    for gateway in GATEWAYS:
+        requests = [lab.bearing(lab.key("turtle"))]
+        results = lab.load(gateway, requests, source=source, count=20).answers()
+        assert results.counts() == {"200": 20}
+        log = lab.shell(gateway, "cat /var/log/twinguard/gateway.access.log")
+        own = [line for line in map(json.loads, log.splitlines()) if line["address"] == source]
+        over = [line for line in own if line["limit"] == "REJECTED_DRY_RUN"]
+        assert 10 <= len(over) <= 15, f"{len(over)} of {len(own)}"
+        # Without a key is without access, dry run or not.
+        assert lab.ask(gateway, {"path": "/v1/predict"}, source=source).statuses == [401]

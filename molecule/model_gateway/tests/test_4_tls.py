@@ -10,6 +10,7 @@ from typing import Any, Iterator
 import lab
 import pytest
 
+GATEWAYS = ("tgm-gateway-12", "tgm-gateway-13")
 HSTS = "max-age=63072000"
 FILES = "/etc/ssl/private"
 CERTIFICATE = {"certificate": f"{FILES}/good.pem", "key": f"{FILES}/good.key"}
@@ -90,7 +91,7 @@ def test_a_stream_arrives_event_by_event(gateway: str, source: str) -> None:
 @pytest.fixture(scope="module")
 def modern() -> Iterator[None]:
     """The gateways with the modern profile and client certificates demanded."""
-    for name in ("tgm-gateway-12", "tgm-gateway-13"):
+    for name in GATEWAYS:
         lab.shell(
             name,
             f"""cd {FILES}
@@ -150,31 +151,15 @@ class TestModern:
 
 
 def test_behind_a_load_balancer_the_gateway_can_speak_plain_http(
-    gateway: str, source: str, restored: None
+    source: str, restored: None
 ) -> None:
     listen = [{"address": "127.0.0.1", "port": 8080}]
-    lab.converge(
-        "--limit", gateway, plaintext=True, tls=None, self_signed=False, listen=listen
-    ).expect_success()
-    spec = {
-        "address": "127.0.0.1",
-        "port": 8080,
-        "server_name": lab.SERVER_NAME,
-        "source": source,
-        "reuse": False,
-    }
-    answers = lab.Load(
-        gateway,
-        {**spec, "requests": [lab.bearing(lab.key("acme")), {"path": "/v1/predict"}], "count": 2},
-    )
-    assert answers.answers().statuses == [200, 401]
-    foreign = lab.Load(
-        gateway,
-        {
-            **spec,
-            "server_name": "other.example.com",
-            "requests": [{"path": "/healthz"}],
-            "count": 1,
-        },
-    )
-    assert foreign.answers().statuses == [None]
+    lab.converge(plaintext=True, tls=None, self_signed=False, listen=listen).expect_success()
+    target = {"address": "127.0.0.1", "port": 8080, "source": source, "reuse": False}
+    good = {**target, "server_name": lab.SERVER_NAME, "count": 2}
+    good["requests"] = [lab.bearing(lab.key("acme")), {"path": "/v1/predict"}]
+    foreign = {**target, "server_name": "other.example.com", "count": 1}
+    foreign["requests"] = [{"path": "/healthz"}]
+    for gateway in GATEWAYS:
+        assert lab.Load(gateway, good).answers().statuses == [200, 401]
+        assert lab.Load(gateway, foreign).answers().statuses == [None]
