@@ -22,9 +22,6 @@ SERVED = f"""openssl s_client -connect 127.0.0.1:443 -servername {lab.SERVER_NAM
 ON_DISK = f"openssl x509 -noout -fingerprint -sha256 -in {CERTIFICATE}"
 BARE_PLAY = """- hosts: "{{ bare }}"
   gather_facts: false
-  vars:
-    ansible_connection: "{{ bare_connection }}"
-    ansible_python_interpreter: /usr/bin/python3
   vars_files: ["{{ bare_policy }}"]
   roles:
     - role: twinguard.hardening.model_gateway
@@ -87,24 +84,21 @@ def test_an_nginx_that_was_removed_is_predicted_as_missing_and_installed_again()
 @pytest.fixture
 def bare() -> Iterator[str]:
     """A container in which no systemd is in charge; its label lets the sweep of the tools find it."""
-    name = lab.container_of("tgm-bare")
+    host = "tgm-bare"
+    name = lab.container_of(host)
     label = "owner=twinguard-molecule-" + name.rsplit("-", 1)[-1]
     image = ("localhost/" if lab.ENGINE == "podman" else "") + "twinguard/debian13:base"
     words = ["run", "--detach", "--rm", "--init", "--name", name, "--label", label, image]
     subprocess.run([lab.ENGINE, *words, "sleep", "infinity"], check=True, capture_output=True)
-    yield name
+    yield host
     subprocess.run([lab.ENGINE, "rm", "--force", name], check=True, capture_output=True)
 
 
 def test_without_systemd_nginx_is_started_reloaded_and_proven_all_the_same(
     bare: str, tmp_path: Path
 ) -> None:
-    connection = {"docker": "community.docker.docker", "podman": "containers.podman.podman"}
-    variables = {
-        "bare": bare,
-        "bare_connection": connection[lab.ENGINE],
-        "bare_policy": str(lab.ROOT / "molecule" / "model_gateway" / "policy.yml"),
-    }
+    policy = str(lab.ROOT / "molecule" / "model_gateway" / "policy.yml")
+    variables = {"bare": bare, "bare_policy": policy}
     playbook = tmp_path / "bare.yml"
     playbook.write_text(BARE_PLAY, encoding="utf-8")
 
@@ -114,12 +108,10 @@ def test_without_systemd_nginx_is_started_reloaded_and_proven_all_the_same(
 
     converge()
     assert converge().changed == {bare: 0}
-    ask = ["curl", "-sk", "--resolve", f"{lab.SERVER_NAME}:443:127.0.0.1", "-o", "/dev/null"]
-    ask += ["-w", "%{http_code}", f"https://{lab.SERVER_NAME}/v1/predict"]
-    done = subprocess.run(
-        [lab.ENGINE, "exec", bare, *ask], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "401"
+    address = f"{lab.SERVER_NAME}:443:127.0.0.1"
+    url = f"https://{lab.SERVER_NAME}/v1/predict"
+    asked = lab.shell(bare, f"curl -sk --resolve {address} -o /dev/null -w '%{{http_code}}' {url}")
+    assert asked == "401"
     limited = converge(model_gateway_dry_run=True)
     assert limited.changed == {bare: 1}
     assert converge(model_gateway_dry_run=True).changed == {bare: 0}
