@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ansible
 import pytest
 
 PLAYBOOK = """
@@ -61,7 +62,7 @@ def play(tmp_path: Path, **environment: str) -> str:
     (tmp_path / "library" / "report.py").write_text(MODULE)
     (tmp_path / "play.yml").write_text(PLAYBOOK)
     (tmp_path / "hosts").write_text(INVENTORY.format(python=sys.executable))
-    command = [sys.executable, "-m", "ansible", "playbook", "-i", "hosts", "play.yml"]
+    command = [sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts", "play.yml"]
     done = subprocess.run(
         command,
         cwd=tmp_path,
@@ -69,6 +70,8 @@ def play(tmp_path: Path, **environment: str) -> str:
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),
             "LC_ALL": "C.UTF-8",
+            # ansible-test has ansible-core on its path and not in its environment.
+            "PYTHONPATH": str(Path(ansible.__file__).parents[1]),
             "ANSIBLE_COLLECTIONS_PATH": collections_path(),
             "ANSIBLE_NOCOLOR": "1",
             **environment,
