@@ -103,6 +103,8 @@ def test_no_run_shows_a_key(name: str, verbosities: tuple[str, ...]) -> None:
         forms = lab.all_forms() + (lab.forms_of(new) if new else [])
         more = [verbosity] if verbosity else []
         cursor = lab.shell(GATEWAY, "journalctl -n 0 --show-cursor").strip().rpartition(" ")[2]
+        # A run that is refused before it reaches the host writes nothing: this line proves that the journal is read.
+        lab.shell(GATEWAY, "echo the run begins | systemd-cat")
         with watched(forms):
             run = lab.converge(
                 "--limit",
@@ -115,7 +117,7 @@ def test_no_run_shows_a_key(name: str, verbosities: tuple[str, ...]) -> None:
         assert run.code == code, run.story()
         lab.expect_hidden(run.stdout + run.stderr, [*forms, *digests()], f"output with {more}")
         journal = lab.shell(GATEWAY, f"journalctl --no-pager -o export --after-cursor='{cursor}'")
-        assert "MESSAGE=" in journal
+        assert "MESSAGE=the run begins" in journal
         lab.expect_hidden(journal, [*forms, *digests()], "journal")
         search = f"grep -rlaF -f /dev/stdin {WRITTEN_TO} || [ $? -le 2 ]"
         assert lab.shell(GATEWAY, search, stdin="\n".join(forms) + "\n") == ""
