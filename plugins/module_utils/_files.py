@@ -247,7 +247,7 @@ class Transaction:
                 made = create_file(
                     dir_fd, entry.temp, step.spec.content, step.mode, step.uid, step.gid, like
                 )
-            entry.dev, entry.ino = made.st_dev, made.st_ino
+            entry.know(made)
 
     def _commit(self) -> None:
         for entry in self._entries():

@@ -49,8 +49,8 @@ class Entry:
     """What must be known to take one step back.
 
     `kind`: write, remove, make_dir or set_dir. `dir` is free of links. `temp` and `backup` are
-    names in `dir`. `dev` and `ino` identify our new file; `mode`, `uid` and `gid` are a
-    directory's old ones (set_dir).
+    names in `dir`. `dev`, `ino`, `mtime_ns` and `size` identify our new file (an inode number alone
+    is soon used again); `mode`, `uid` and `gid` are a directory's old ones (set_dir).
     """
 
     kind: str
@@ -62,9 +62,21 @@ class Entry:
     existed: bool = False
     dev: int = 0
     ino: int = 0
+    mtime_ns: int = 0
+    size: int = 0
     mode: int = 0
     uid: int = 0
     gid: int = 0
+
+    def know(self, made: os.stat_result) -> None:
+        """Remember how our new file can be told from one that somebody else puts in its place."""
+        self.dev, self.ino = made.st_dev, made.st_ino
+        self.mtime_ns, self.size = made.st_mtime_ns, made.st_size
+
+    def is_ours(self, found: os.stat_result) -> bool:
+        """Whether this is the file that was remembered."""
+        known = (self.dev, self.ino, self.mtime_ns, self.size)
+        return known == (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 class Dirs:
@@ -254,7 +266,7 @@ def _restore_file(entry: Entry, fd: int) -> None:
             os.rename(entry.backup, entry.name, src_dir_fd=fd, dst_dir_fd=fd)
         return
     now = _lstat(entry.name, fd)
-    if now is not None and (now.st_dev, now.st_ino) == (entry.dev, entry.ino):
+    if now is not None and entry.is_ours(now):
         os.unlink(entry.name, dir_fd=fd)
 
 

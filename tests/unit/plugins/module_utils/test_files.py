@@ -421,6 +421,18 @@ def test_a_file_that_somebody_else_put_there_meanwhile_is_not_removed(
     assert (etc / "f").read_bytes() == b"theirs"
 
 
+def test_an_inode_number_that_is_used_again_does_not_make_a_file_ours(
+    etc: Path, state: str
+) -> None:
+    with Transaction(state) as files:
+        files.stage([FileSpec(f"{etc}/f", b"ours")])
+        files.commit()
+        inode = (etc / "f").stat().st_ino
+        (etc / "f").write_bytes(b"theirs")
+        assert (etc / "f").stat().st_ino == inode
+    assert (etc / "f").read_bytes() == b"theirs"
+
+
 def test_stray_files_of_ours_are_swept_and_those_of_others_stay(etc: Path, state: str) -> None:
     ours = _stage_io.temp_name("f", _stage_io.mark_of(state))
     theirs = _stage_io.temp_name("f", _stage_io.mark_of(state + "2"))
