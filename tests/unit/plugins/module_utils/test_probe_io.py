@@ -35,6 +35,8 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
+        # Before the answer, after which the test goes on.
+        self.server.seen.append((self.command, self.path, self.headers["Host"]))
         status, body = 404, b""
         if self.path.strip("/").isdigit():
             status = int(self.path.strip("/"))
@@ -45,7 +47,6 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-        self.server.seen.append((self.command, self.path, self.headers["Host"]))
 
     do_POST = do_GET  # noqa: N815
 
