@@ -117,6 +117,7 @@ def template_data(policy: Policy, syntax: Syntax) -> dict[str, Any]:
             }
             for codes, status, error, message in _ERRORS
         ],
+        "unrouted": _unrouted(policy),
         "catch_all": not any(route.path == "/" and not route.exact for route in policy.routes),
         "routes": [_route(policy, route, zones, namespace) for route in policy.routes],
     }
@@ -224,6 +225,15 @@ def _route(
         "upstream_ca": upstream.ca,
         "upstream_server_name": upstream.server_name,
     }
+
+
+def _unrouted(policy: Policy) -> list[str]:
+    """Paths that lack but the slash of a route, and are no route themselves."""
+    routes = {route.path for route in policy.routes}
+    bare = {
+        route.path[:-1] for route in policy.routes if route.path.endswith("/") and not route.exact
+    }
+    return sorted(bare - routes - {""})
 
 
 def _tls(policy: Policy) -> dict[str, Any] | None:

@@ -21,7 +21,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
         "type": "list",
         "elements": "dict",
         "default": [],
-        "no_log": False,
+        # All of it: nested no_log does not keep a content of several lines out of the host's journal.
+        "no_log": True,
         "options": dict(_FILE, content={"type": "str", "required": True, "no_log": True}),
     },
     "companions": {
