@@ -48,11 +48,21 @@ def _cis_nginx(item: str, title: str) -> Reference:
     return Reference("CIS NGINX Benchmark v2.1.0", item, title)
 
 
+def _cis_debian(item: str, title: str) -> Reference:
+    return Reference("CIS Debian Linux 12 Benchmark v1.1.0", item, title)
+
+
 _INFERENCE_ACCESS = _atlas("AML.T0040", "AI Model Inference API Access")
 _EXFILTRATION = _atlas("AML.T0024", "Exfiltration via AI Inference API")
 _DENIAL = _atlas("AML.T0029", "Denial of AI Service")
 _COST = _atlas("AML.T0034", "Cost Harvesting")
 _ACCOUNTS = _atlas("AML.T0012", "Valid Accounts")
+_FULL_ACCESS = _atlas("AML.T0044", "Full AI Model Access")
+_LOCAL_DATA = _atlas("AML.T0037", "Data from Local System")
+_TAMPERING = _atlas("AML.T0018", "Manipulate AI Model")
+_EVENT_LOGGING = _nist("AU-2", "Event Logging")
+_RECORD_GENERATION = _nist("AU-12", "Audit Record Generation")
+_PROTECTION = _nist("AU-9", "Protection of Audit Information")
 
 _GATEWAY = (
     Control(
@@ -148,7 +158,181 @@ _GATEWAY = (
     ),
 )
 
-CATALOGUE: dict[str, Control] = {control.id: control for control in _GATEWAY}
+_AUDIT = (
+    Control(
+        "audit.rules",
+        "The kernel and the next boot hold exactly the watches that were asked for",
+        "critical",
+        (
+            _FULL_ACCESS,
+            _TAMPERING,
+            _EVENT_LOGGING,
+            _RECORD_GENERATION,
+            _cis_debian("6.2.3.21", "Ensure the running and on disk configuration is the same"),
+        ),
+    ),
+    Control(
+        "audit.sight",
+        "Nothing hides a watched model from its watch",
+        "critical",
+        (_FULL_ACCESS, _TAMPERING, _RECORD_GENERATION),
+    ),
+    Control(
+        "audit.canary",
+        "An access to the model was seen to reach the audit log",
+        "high",
+        (_FULL_ACCESS, _RECORD_GENERATION, _nist("CA-7", "Continuous Monitoring")),
+    ),
+    Control(
+        "audit.daemon",
+        "The audit daemon runs, starts at boot and loses no record",
+        "high",
+        (
+            _RECORD_GENERATION,
+            _nist("AU-4", "Audit Log Storage Capacity"),
+            _nist("AU-5", "Response to Audit Logging Process Failures"),
+            _cis_debian("6.2.1.2", "Ensure auditd service is enabled and active"),
+            _cis_debian("6.2.1.4", "Ensure audit_backlog_limit is sufficient"),
+        ),
+    ),
+    Control(
+        "audit.coverage",
+        "No process reads a model in a way that audit cannot record",
+        "medium",
+        (
+            _LOCAL_DATA,
+            _RECORD_GENERATION,
+            _nist("AU-14", "Session Audit"),
+            _cis_debian(
+                "6.2.1.3", "Ensure auditing for processes that start prior to auditd is enabled"
+            ),
+        ),
+    ),
+    Control(
+        "audit.locked",
+        "The audit rules are locked until the next boot, or not, as was asked for",
+        "medium",
+        (_PROTECTION, _cis_debian("6.2.3.20", "Ensure the audit configuration is immutable")),
+    ),
+    Control(
+        "audit.access",
+        "Only expected users and programs touch the model files",
+        "high",
+        (
+            _FULL_ACCESS,
+            _LOCAL_DATA,
+            _TAMPERING,
+            _nist("AU-6", "Audit Record Review, Analysis, and Reporting"),
+            _nist("SI-4", "System Monitoring"),
+        ),
+    ),
+)
+
+_COLLECTION = _atlas("AML.T0035", "AI Artifact Collection")
+_POISONING = _atlas("AML.T0020", "Poison Training Data")
+_THEFT = _atlas("AML.T0025", "Exfiltration via Cyber Means")
+
+
+def _cis_aws(item: str, title: str) -> Reference:
+    return Reference("CIS AWS Foundations Benchmark v3.0.0", item, title)
+
+
+_BUCKET = (
+    Control(
+        "bucket.public_access",
+        "The public cannot reach the bucket, and cannot be let in",
+        "critical",
+        (
+            _COLLECTION,
+            _THEFT,
+            _POISONING,
+            _nist("AC-3", "Access Enforcement"),
+            _nist("AC-22", "Publicly Accessible Content"),
+            _nist("SC-7", "Boundary Protection"),
+            _cis_aws("2.1.4", "Ensure that S3 is configured with 'Block Public Access' enabled"),
+        ),
+    ),
+    Control(
+        "bucket.account_public_access",
+        "The account blocks public access to all of its buckets",
+        "critical",
+        (
+            _THEFT,
+            _nist("AC-3", "Access Enforcement"),
+            _nist("SC-7", "Boundary Protection"),
+            _cis_aws("2.1.4", "Ensure that S3 is configured with 'Block Public Access' enabled"),
+        ),
+    ),
+    Control(
+        "bucket.acl",
+        "The bucket's access control list grants nothing to anybody but its owner",
+        "high",
+        (
+            _COLLECTION,
+            _nist("AC-3", "Access Enforcement"),
+            _nist("AC-6", "Least Privilege"),
+        ),
+    ),
+    Control(
+        "bucket.ownership",
+        "The bucket's owner owns every object, whoever wrote it",
+        "medium",
+        (_nist("AC-3", "Access Enforcement"), _nist("AC-6", "Least Privilege")),
+    ),
+    Control(
+        "bucket.encryption",
+        "New objects are encrypted as the policy says",
+        "high",
+        (
+            _nist("SC-13", "Cryptographic Protection"),
+            _nist("SC-28", "Protection of Information at Rest"),
+        ),
+    ),
+    Control(
+        "bucket.transport",
+        "The bucket refuses plain HTTP and old TLS",
+        "high",
+        (
+            _nist("SC-8", "Transmission Confidentiality and Integrity"),
+            _nist("SC-13", "Cryptographic Protection"),
+            _cis_aws("2.1.1", "Ensure S3 Bucket Policy is set to deny HTTP requests"),
+        ),
+    ),
+    Control(
+        "bucket.versioning",
+        "Overwritten and deleted objects can be brought back",
+        "medium",
+        (
+            _POISONING,
+            _nist("CP-9", "System Backup"),
+            _nist("SI-12", "Information Management and Retention"),
+        ),
+    ),
+    Control(
+        "bucket.logging",
+        "Requests to the bucket are logged elsewhere",
+        "medium",
+        (
+            _COLLECTION,
+            _nist("AU-2", "Event Logging"),
+            _nist("AU-12", "Audit Record Generation"),
+        ),
+    ),
+    Control(
+        "bucket.lifecycle",
+        "Unfinished uploads do not stay unseen",
+        "low",
+        (_nist("SI-12", "Information Management and Retention"),),
+    ),
+    Control(
+        "bucket.exception",
+        "Each exception has a reason and has not expired",
+        "medium",
+        (_nist("CA-5", "Plan of Action and Milestones"), _nist("CM-6", "Configuration Settings")),
+    ),
+)
+
+CATALOGUE: dict[str, Control] = {control.id: control for control in _GATEWAY + _AUDIT + _BUCKET}
 """Every control by its id."""
 
 
