@@ -53,12 +53,12 @@ PACKAGES = (
     *("openssl", "curl", "strace", "logrotate"),
 )
 # Only downloaded: the role itself must install it, and it does so without waiting for the network.
-PREFETCHED = ("nginx", "nginx-light")
+PREFETCHED = ("nginx", "nginx-light", "auditd")
 LEFT_OUT = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*")
-# Run in the finished tree. Audit belongs to the host's kernel: in a container its service can only fail.
+# Run in the finished tree. Audit belongs to the host's kernel: in a container its services can only fail.
 # The machine id is left empty so that each container gets its own.
 FINISH = (
-    "systemctl mask auditd.service",
+    "systemctl mask auditd.service audit-rules.service",
     "truncate -s 0 /etc/machine-id",
     "apt-get clean",
     f"apt-get install -y --download-only --no-install-recommends {' '.join(PREFETCHED)}",

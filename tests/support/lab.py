@@ -92,7 +92,9 @@ def forms_of(secret: str) -> List[str]:
 
 def all_forms() -> List[str]:
     """Every form of every key in use."""
-    return [form for path in sorted(KEYS.iterdir()) for form in forms_of(key(path.name))]
+    # Scenarios without API keys have no directory of them.
+    paths = sorted(KEYS.iterdir()) if KEYS.is_dir() else []
+    return [form for path in paths for form in forms_of(key(path.name))]
 
 
 def expect_hidden(text: str, forms: Iterable[str], where: str) -> None:
@@ -204,7 +206,11 @@ def _keys_in(variables: Any) -> List[str]:
     """All forms of plain keys that were given to a play as variables; templates are not keys."""
     if isinstance(variables, Mapping):
         own = variables.get("key")
-        plain = forms_of(own) if isinstance(own, str) and not own.startswith(("{{", "/")) else []
+        # A watch has a path and a key as well, which is no secret.
+        secret = (
+            isinstance(own, str) and not own.startswith(("{{", "/")) and "path" not in variables
+        )
+        plain = forms_of(str(own)) if secret else []
         return plain + [form for value in variables.values() for form in _keys_in(value)]
     if isinstance(variables, list):
         return [form for value in variables for form in _keys_in(value)]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import check
 import pytest
+import vm_qemu
+import yaml
 from check import Step
 from results import Counts
 from workshop import Problem
@@ -92,6 +94,57 @@ def test_the_hosts_of_the_other_scenarios_are_no_scenario_themselves(results: Pa
         (results / "molecule" / name).mkdir(parents=True)
         (results / "molecule" / name / "molecule.yml").touch()
     assert check.scenarios() == ["model_gateway"]
+
+
+def scenario_calls(monkeypatch: pytest.MonkeyPatch, code: object) -> list[str]:
+    """Run with everything but the order of things replaced; the list fills as a scenario runs."""
+    calls: list[str] = []
+
+    def logged(name: str, argv: list[object], *, env: dict[str, str]) -> int:
+        calls.append(f"molecule {argv[-1]} on {env['hosts']}")
+        if isinstance(code, BaseException):
+            raise code
+        return 0
+
+    monkeypatch.setattr(check, "logged", logged)
+    monkeypatch.setattr(check, "with_hosts", lambda: {"hosts": "containers"})
+    monkeypatch.setattr(check, "tool_env", lambda: {"hosts": "machines"})
+    monkeypatch.setattr("vm.restore", lambda name, release: calls.append(f"restore {name}"))
+    monkeypatch.setattr("vm.down", lambda names: calls.append(f"down {names}"))
+    return calls
+
+
+def test_a_scenario_that_needs_a_kernel_of_its_own_gets_machines_and_no_containers(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+):
+    calls = scenario_calls(monkeypatch, 0)
+    check.scenario("model_audit_vm")
+    assert calls == [
+        "restore molecule-12",
+        "restore molecule-13",
+        "molecule model_audit_vm on machines",
+        "down ['molecule-12', 'molecule-13']",
+    ]
+    calls.clear()
+    check.scenario("model_audit")
+    assert calls == ["molecule model_audit on containers"]
+
+
+def test_machines_are_thrown_away_when_their_scenario_is_cut_short(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+):
+    calls = scenario_calls(monkeypatch, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        check.scenario("model_audit_vm")
+    assert calls[-1] == "down ['molecule-12', 'molecule-13']"
+
+
+def test_the_inventory_reaches_each_machine_that_a_scenario_gets():
+    text = (ROOT / "molecule" / "inventory" / "audit_vms.yml").read_text(encoding="utf-8")
+    group = yaml.safe_load(text)["audit_vms"]
+    assert {host["vm_name"] for host in group["hosts"].values()} == set(check.MACHINES)
+    assert group["vars"]["ansible_host"] == f"{vm_qemu.HOST}-{{{{ vm_name }}}}"
+    assert "/.build/vm/' ~ vm_name ~ '/ssh_config'" in group["vars"]["ansible_ssh_common_args"]
 
 
 def test_every_group_of_checks_has_its_own_make_target():
