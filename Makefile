@@ -56,8 +56,11 @@ faults: setup ## A fault at every system call that changes something
 molecule: setup ## Roles on real hosts: all scenarios, or SCENARIO=name
 	@$(CHECK) molecule $(SCENARIO)
 
-bench: setup ## A steady run of the role beside a one-task play
+bench: setup ## What steady runs and requests cost, beside others
 	@$(PYTHON3) tools/bench.py
+	@.venv/bin/python bench/audit_rules.py
+	@PYTHONPATH=.build/collections .venv/bin/python bench/audit_log.py compare
+	@.venv/bin/python bench/s3.py
 
 images: ## Build the base images anew, with today's packages
 	@$(PYTHON3) tools/image.py --rebuild
@@ -66,6 +69,7 @@ lock: ## Resolve the dependencies anew, to the newest versions
 	@$(PYTHON3) tools/bootstrap.py lock --upgrade
 
 clean: ## Remove all that was built here; stop the engine if it is ours
+	@$(PYTHON3) tools/vm.py down
 	@$(PYTHON3) tools/engine.py sweep
 	@$(PYTHON3) tools/image.py --remove
 	@$(PYTHON3) tools/engine.py stop
