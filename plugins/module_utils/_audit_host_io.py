@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import os
 import pwd
 import stat
 import time
-from typing import Callable, Dict, Iterable, List, Mapping, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple, Union
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit_watch import Spot
 
@@ -194,6 +195,34 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)
+    return True
+
+
+@contextlib.contextmanager
+def turn(path: str, make: bool, seconds: float = 60.0) -> Iterator[None]:
+    """Have the file locked meanwhile; where it is not there and may not be made, nobody else can hold it."""
+    if make:
+        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+    try:
+        held = os.open(path, os.O_RDONLY | (os.O_CREAT if make else 0), 0o600)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        if not wait_until(lambda: _locked(held), seconds):
+            raise HostError(
+                f"another run, or the unit that arms watches anew, still holds {path} after {seconds:.0f} s"
+            )
+        yield
+    finally:
+        os.close(held)
+
+
+def _locked(held: int) -> bool:
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     return True
 
 

@@ -22,6 +22,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._audit_canary_
     fly,
     who_we_are,
 )
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit_rearm import TURN
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit_steps import Steps
 from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
     DirSpec,
@@ -34,6 +35,14 @@ CANARIES = f"{STATE_DIR}/canaries.json"
 
 def enforce(host: Host, check: bool) -> Dict[str, Any]:
     """Read, plan, apply, prove; the result of the module."""
+    # Without audit there is nothing that the unit could be changing.
+    if host.kernel is None:
+        return _enforce(host, check)
+    with host_io.turn(TURN, make=not check):
+        return _enforce(host, check)
+
+
+def _enforce(host: Host, check: bool) -> Dict[str, Any]:
     found = host.observe()
     actions = host.plan(found)
     if check:

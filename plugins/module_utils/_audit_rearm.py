@@ -20,6 +20,8 @@ PATH_UNIT = f"/etc/systemd/system/{NAME}.path"
 SERVICE_UNIT = f"/etc/systemd/system/{NAME}.service"
 RUN_DIR = "/run/twinguard-audit"
 ARMED = f"{RUN_DIR}/armed"
+# Held by whoever changes our rules, so that nobody counts or changes them while another is at it.
+TURN = f"{RUN_DIR}/turn"
 HEADER = "Made by the Ansible module twinguard.hardening.audit_watch; changes are overwritten.\n"
 
 # Which inodes are watched is written before the rules are armed, so that a change in between is noticed by
@@ -28,10 +30,12 @@ HEADER = "Made by the Ansible module twinguard.hardening.audit_watch; changes ar
 _SCRIPT = """\
 umask 077
 mkdir -p {run}
+exec 9>{turn}
+flock 9
 {auditctl} -s | grep -q "^enabled 2" && exit 0
-turn=0
-while [ $turn -lt 20 ]; do
-  turn=$((turn + 1))
+tries=0
+while [ $tries -lt 20 ]; do
+  tries=$((tries + 1))
   here=$(stat -c "%d:%i %n" -- "$@" 2>/dev/null)
   held=$({auditctl} -l 2>/dev/null | grep -c -F {prefix})
   [ "$held" = {count} ] && [ "$here" = "$(cat {armed} 2>/dev/null)" ] && exit 0
@@ -81,6 +85,7 @@ def service_unit(watches: Sequence[Watch], count: int, auditctl: str) -> bytes:
     script = _SCRIPT.format(
         run=RUN_DIR,
         armed=ARMED,
+        turn=TURN,
         rules=RULES_PATH,
         prefix="key=twinguard_",
         count=count,

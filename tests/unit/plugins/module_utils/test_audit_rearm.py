@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import shutil
 import subprocess
@@ -44,7 +45,14 @@ def script(watches: int = 2) -> str:
     )
 
 
-def run(place: Path, *, listed: str, after: str = "", enabled: str = "enabled 1") -> None:
+def run(
+    place: Path,
+    *,
+    listed: str,
+    after: str = "",
+    enabled: str = "enabled 1",
+    seconds: float | None = None,
+) -> None:
     (place / "auditctl").write_text(AUDITCTL)
     (place / "auditctl").chmod(0o755)
     (place / "status").write_text(enabled + "\n")
@@ -58,6 +66,7 @@ def run(place: Path, *, listed: str, after: str = "", enabled: str = "enabled 1"
         [shell, "-c", text.replace("sleep 0.2", ":"), "rearm", str(place / "models")],
         cwd=place,
         check=True,
+        timeout=seconds,
     )
 
 
@@ -107,6 +116,16 @@ def test_a_locked_kernel_is_left_alone_and_nothing_is_called_armed(place: Path) 
     run(place, listed=BOTH, enabled="enabled 2")
     assert not (place / "loaded").exists()
     assert armed(place) == {}
+
+
+def test_it_waits_while_a_run_of_the_role_has_its_turn(place: Path) -> None:
+    with (place / "run" / "turn").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        with pytest.raises(subprocess.TimeoutExpired):
+            run(place, listed=BOTH, seconds=0.5)
+        assert not (place / "loaded").exists()
+    run(place, listed=BOTH)
+    assert (place / "loaded").exists()
 
 
 def test_nothing_is_called_armed_while_rules_are_missing(place: Path) -> None:
