@@ -5,6 +5,35 @@
 Usage: python3 agent.py CASE_FILE WORK_DIR SHARD SHARDS. Of all points it takes those whose number gives SHARD when
 divided by SHARDS, so that several agents share them. Standard library only, Python 3.9 or newer, needs strace.
 Prints JSON lines: first {"points": N}, then one for each trial with its problems.
+
+A case is a file in tests/faults/cases. This file lies beside it, wherever it runs; so all of it can be:
+
+    from agent import Module, Places                    # what a case need not write itself
+
+    image, hosts = "twinguard/debian12:base", 1         # where it runs (None: this machine), on how many hosts
+
+    class Case:
+        spread = 3                                      # KILL at each point, an error at each third (0: all errors)
+        secrets, volatile = (), ()                      # what nobody else may read; files that differ each time
+        watched = ["/etc/thing", "/var/lib/twinguard"]  # calls there are the points; each file is old or new
+
+        def __init__(self, work):
+            self.places = Places(self.watched, work)
+            self.module = Module("thing_guard", work, old={"level": 1}, new={"level": 2})
+            self.command = self.module.command
+
+        def prepare(self):                              # once: install what it needs, make the old state, keep it
+            self.module.run("old")
+            self.places.keep()
+
+        def reset(self):                                # before each trial
+            self.places.restore()
+
+        def now(self):                                  # what is wrong right after the fault
+            return []
+
+        def after(self):                                # what is wrong after the next run
+            return self.module.settled()
 """
 
 from __future__ import annotations
@@ -14,11 +43,12 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,6 +78,63 @@ class Run(NamedTuple):
     status: int
     result: dict[str, Any] | None
     output: str
+
+
+class Module:
+    """A module of this collection, run by itself with arguments that have a name: "old" and "new"."""
+
+    def __init__(self, name: str, work: str, **arguments: dict[str, Any]) -> None:
+        self.name, self.work = name, Path(work)
+        for wanted, given in arguments.items():
+            text = json.dumps({"ANSIBLE_MODULE_ARGS": given})
+            (self.work / f"{wanted}.json").write_text(text)
+
+    def command(self, wanted: str = "new") -> list[str]:
+        """The command line of one run."""
+        module = f"ansible_collections.twinguard.hardening.plugins.modules.{self.name}"
+        return [sys.executable, "-m", module, str(self.work / f"{wanted}.json")]
+
+    def run(self, wanted: str = "new") -> dict[str, Any]:
+        """The result of one undisturbed run; RuntimeError when it fails."""
+        result: dict[str, Any] = json.loads(called(self.command(wanted)).splitlines()[-1])
+        return result
+
+    def settled(self) -> list[str]:
+        """For `after`: what is wrong when one more run changes something, or fails."""
+        try:
+            changed = self.run("new")["changed"]
+        except RuntimeError as error:
+            return [str(error)[-400:]]
+        return ["the run after the next run changes something again"] if changed else []
+
+
+class Places:
+    """Directories that can be put back as they were."""
+
+    def __init__(self, places: Iterable[str], work: str) -> None:
+        self.copies = {place: Path(work, "old", place.lstrip("/")) for place in places}
+
+    def keep(self) -> None:
+        """Copy them; one that is not there will not be there again."""
+        for place, copy in self.copies.items():
+            if os.path.exists(place):
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                called(["cp", "-a", place, str(copy)])
+
+    def restore(self) -> None:
+        """As they were when they were kept."""
+        for place, copy in self.copies.items():
+            shutil.rmtree(place, ignore_errors=True)
+            if copy.exists():
+                called(["cp", "-a", str(copy), place])
+
+
+def called(command: list[str]) -> str:
+    """The output of a command; RuntimeError with all it said when it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+    return done.stdout
 
 
 def load(path: str, work: str) -> Any:
@@ -83,7 +170,7 @@ class Agent:
             "HOME": self.work,
             "PYTHONHASHSEED": "0",
             "PYTHONDONTWRITEBYTECODE": "1",
-            **self.case.environment(),
+            "PYTHONPATH": os.environ["PYTHONPATH"],
         }
         done = subprocess.run(
             command, cwd="/", env=env, capture_output=True, text=True, timeout=LIMIT, check=False

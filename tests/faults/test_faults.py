@@ -30,6 +30,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 CASES = sorted((HERE / "cases").glob("*.py"))
 IN_CONTAINER = "/opt/twinguard-faults"
+# The cases import what they share from the agent, which lies beside them wherever they run.
+sys.path.insert(0, str(HERE))
 SYSTEMD = ["--cap-add=SYS_ADMIN", "--cap-add=NET_ADMIN", "--cap-add=SYS_PTRACE"]
 SYSTEMD += [
     "--security-opt=seccomp=unconfined",

@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import subprocess
-import sys
 from pathlib import Path
+from typing import Any
+
+from agent import Module, Places, called
 
 image = "twinguard/debian12:base"
 hosts = 1
@@ -30,43 +29,21 @@ class Case:
     volatile = ("/etc/audit/audit.rules.prev",)
 
     def __init__(self, work: str) -> None:
-        self.work = Path(work)
         self.watched = list(PLACES)
-
-    def environment(self) -> dict[str, str]:
-        return {"PYTHONPATH": os.environ["PYTHONPATH"]}
-
-    def command(self, wanted: str = "new") -> list[str]:
-        module = "ansible_collections.twinguard.hardening.plugins.modules.audit_watch"
-        return [sys.executable, "-m", module, str(self.work / f"{wanted}.json")]
-
-    def module(self, wanted: str) -> dict[str, object]:
-        """One undisturbed run; RuntimeError when it fails."""
-        env = {**os.environ, **self.environment()}
-        done = subprocess.run(
-            self.command(wanted), env=env, capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            raise RuntimeError(f"the module with {wanted}.json: {done.stdout}{done.stderr}")
-        return dict(json.loads(done.stdout.splitlines()[-1]))
+        self.places = Places(PLACES, work)
+        self.module = Module("audit_watch", work, old=arguments("old"), new=arguments("new"))
+        self.command = self.module.command
 
     def prepare(self) -> None:
         """auditd's files, the old watch in them, and a copy of all that."""
         called(["apt-get", "install", "-y", "--no-install-recommends", "auditd"])
         for name in ("old", "new"):
             Path("/srv/models", name).mkdir(parents=True, exist_ok=True)
-            (self.work / f"{name}.json").write_text(json.dumps(arguments(name)))
-        self.module("old")
-        for place in PLACES:
-            shutil.copytree(place, self.kept(place), symlinks=True)
-
-    def kept(self, place: str) -> Path:
-        return self.work / "old" / place.lstrip("/")
+        self.module.run("old")
+        self.places.keep()
 
     def reset(self) -> None:
-        for place in PLACES:
-            shutil.rmtree(place)
-            called(["cp", "-a", str(self.kept(place)), place])
+        self.places.restore()
 
     def now(self) -> list[str]:
         """Right after the fault: what a boot would load is the old watch or the new one, and whole."""
@@ -83,16 +60,11 @@ class Case:
                 check=False,
             )
             problems += [line for line in done.stderr.splitlines() if "twinguard" in line]
-        try:
-            if self.module("new")["changed"]:
-                problems.append("the run after the next run changes something again")
-        except RuntimeError as error:
-            problems.append(str(error)[-400:])
-        return problems
+        return problems + self.module.settled()
 
 
-def arguments(wanted: str) -> dict[str, object]:
-    """The module's arguments as it reads them from a file."""
+def arguments(wanted: str) -> dict[str, Any]:
+    """The module's arguments."""
     watch = {
         "path": f"/srv/models/{wanted}",
         "key": f"twinguard_{wanted}",
@@ -100,15 +72,13 @@ def arguments(wanted: str) -> dict[str, object]:
     }
     new = wanted == "new"
     return {
-        "ANSIBLE_MODULE_ARGS": {
-            "watches": [watch],
-            "auditd": {"num_logs": 9 if new else 5},
-            "backlog_limit": 16384 if new else 8192,
-            # What the old state does not have, so that making it is part of the change.
-            "immutable": new,
-            "block_io_uring": new,
-            "rearm": new,
-        }
+        "watches": [watch],
+        "auditd": {"num_logs": 9 if new else 5},
+        "backlog_limit": 16384 if new else 8192,
+        # What the old state does not have, so that making it is part of the change.
+        "immutable": new,
+        "block_io_uring": new,
+        "rearm": new,
     }
 
 
@@ -125,9 +95,3 @@ def loadable(when: str, keys: tuple[str, ...]) -> list[str]:
         elif len(rules) != 6:
             problems.append(f"{path} has {len(rules)} rules instead of 6 {when}")
     return problems
-
-
-def called(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")

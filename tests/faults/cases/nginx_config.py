@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import glob
 import http.client
-import json
-import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
+
+from agent import Module, Places, called
 
 image = "twinguard/debian12:base"
 hosts = 2
@@ -57,27 +57,12 @@ class Case:
     volatile = (f"/var/lib/twinguard/nginx-{SET}/proven.json",)
 
     def __init__(self, work: str) -> None:
-        self.work = Path(work)
         # The last one is no directory but the beginning of their names: calls there are points, too.
         self.watched = [*PLACES, f"/run/twinguard-{SET}-"]
+        self.places = Places(PLACES, work)
+        self.module = Module("nginx_config", work, old=arguments("old"), new=arguments("new"))
+        self.command = self.module.command
         self.answers = Answers()
-
-    def environment(self) -> dict[str, str]:
-        return {"PYTHONPATH": os.environ["PYTHONPATH"]}
-
-    def command(self, wanted: str = "new") -> list[str]:
-        module = "ansible_collections.twinguard.hardening.plugins.modules.nginx_config"
-        return [sys.executable, "-m", module, str(self.work / f"{wanted}.json")]
-
-    def module(self, wanted: str) -> dict[str, object]:
-        """One undisturbed run; RuntimeError when it fails."""
-        env = {**os.environ, **self.environment()}
-        done = subprocess.run(
-            self.command(wanted), env=env, capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            raise RuntimeError(f"the module with {wanted}.json: {done.stdout}{done.stderr}")
-        return dict(json.loads(done.stdout.splitlines()[-1]))
 
     def prepare(self) -> None:
         """nginx with a configuration of few files, the old generation in force, and a copy of all that."""
@@ -87,25 +72,15 @@ class Case:
                 remove(entry)
         Path("/etc/nginx/nginx.conf").write_text(NGINX_CONF)
         called(["systemctl", "restart", "nginx"])
-        for wanted in ("old", "new"):
-            (self.work / f"{wanted}.json").write_text(json.dumps(arguments(wanted)))
-        self.module("old")
-        for place in PLACES:
-            if os.path.exists(place):
-                shutil.copytree(place, self.kept(place), symlinks=True)
+        self.module.run("old")
+        self.places.keep()
         self.answers.begin()
-
-    def kept(self, place: str) -> Path:
-        return self.work / "old" / place.lstrip("/")
 
     def reset(self) -> None:
         """The old state, on disk and in the running nginx. Nothing of it may cost a request."""
         for stray in glob.glob(f"/run/twinguard-{SET}-*"):
             shutil.rmtree(stray)
-        for place in PLACES:
-            shutil.rmtree(place, ignore_errors=True)
-            if self.kept(place).exists():
-                called(["cp", "-a", str(self.kept(place)), place])
+        self.places.restore()
         called(["systemctl", "start", "nginx"])
         if self.answers.ask() != "old":
             called(["systemctl", "reload", "nginx"])
@@ -123,12 +98,7 @@ class Case:
         answer = self.answers.ask()
         problems = [] if answer == "new" else [f"nginx answers {answer!r} after the next run"]
         problems += [f"{path} is left over" for path in glob.glob(f"/run/twinguard-{SET}-*")]
-        problems += startable("after the next run")
-        try:
-            if self.module("new")["changed"]:
-                problems.append("the run after the next run changes something again")
-        except RuntimeError as error:
-            problems.append(str(error)[-400:])
+        problems += startable("after the next run") + self.module.settled()
         return problems + self.answers.take_failures()
 
 
@@ -174,21 +144,17 @@ class Answers:
             time.sleep(0.02)
 
 
-def arguments(wanted: str) -> dict[str, object]:
-    """The module's arguments as it reads them from a file."""
+def arguments(wanted: str) -> dict[str, Any]:
+    """The module's arguments."""
     probe = {"id": "page", "kind": "request", "tls": False, "address": "127.0.0.1", "port": PORT}
     return {
-        "ANSIBLE_MODULE_ARGS": {
-            "name": SET,
-            "files": [{"name": "site.conf", "content": PLAIN % (PORT, wanted)}],
-            "secret_files": [{"name": "keys.conf", "content": SECRET % wanted}],
-            "companions": [
-                {"path": f"/etc/logrotate.d/twinguard-{SET}", "content": f"# {wanted}\n"}
-            ],
-            # The old set has no directory of its own, so that making one is part of the change.
-            "directories": ["/var/log/twinguard"] if wanted == "new" else [],
-            "probes": [{**probe, "server_name": "faults.example.com", "expect": ["200"]}],
-        }
+        "name": SET,
+        "files": [{"name": "site.conf", "content": PLAIN % (PORT, wanted)}],
+        "secret_files": [{"name": "keys.conf", "content": SECRET % wanted}],
+        "companions": [{"path": f"/etc/logrotate.d/twinguard-{SET}", "content": f"# {wanted}\n"}],
+        # The old set has no directory of its own, so that making one is part of the change.
+        "directories": ["/var/log/twinguard"] if wanted == "new" else [],
+        "probes": [{**probe, "server_name": "faults.example.com", "expect": ["200"]}],
     }
 
 
@@ -196,12 +162,6 @@ def startable(when: str) -> list[str]:
     """What nginx says of the tree on disk when it cannot start from it."""
     done = subprocess.run(["nginx", "-t"], capture_output=True, text=True, check=False)
     return [f"nginx -t fails {when}: {done.stderr[-300:]}"] if done.returncode else []
-
-
-def called(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
 
 
 def remove(path: Path) -> None:

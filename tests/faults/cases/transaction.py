@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -53,9 +52,6 @@ class Case:
         self.work = Path(work)
         self.etc, self.state = self.work / "etc", self.work / "var"
         self.watched = [str(self.etc), str(self.state)]
-
-    def environment(self) -> dict[str, str]:
-        return {"PYTHONPATH": os.environ["PYTHONPATH"]}
 
     def command(self) -> list[str]:
         return [sys.executable, str(self.work / "program.py"), str(self.work / "args.json")]
