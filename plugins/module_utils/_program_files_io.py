@@ -1,0 +1,126 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Put a program of ours onto a host: its files, its entries and its bytecode (I/O).
+
+    with Transaction(STATE_DIR) as files:
+        files.stage(program_files("git-guard", {"pre-receive": "_git_hook_io"}))
+
+makes /usr/local/lib/twinguard/git-guard/pre-receive, which calls main(arguments) of _git_hook_io.py
+there and ends with what that returns. Files of an older version are removed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import marshal
+import os
+import sys
+from typing import List, Mapping, Optional
+
+from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
+    Absent,
+    DirSpec,
+    FileSpec,
+    Wanted,
+    read_file,
+    scan,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
+    PACKAGE,
+    sources,
+)
+
+LIB_DIR = "/usr/local/lib/twinguard"
+PYTHON = "/usr/bin/python3"
+# -I: nothing of the caller's environment or directory is imported. -S: only the standard library.
+_ENTRY = """\
+#!{python} -IS
+# Managed by Ansible (twinguard.hardening): changes here are lost.
+import sys
+
+sys.path.insert(0, {directory!r})
+from {package}.{name} import main
+
+sys.exit(main(sys.argv[1:]))
+"""
+_CHECKED = 0b11  # of a bytecode file: valid for the source with this digest
+_HEADER = 16
+_SEAL = 8
+
+
+def program_files(
+    program: str, entries: Mapping[str, str], python: str = PYTHON, lib_dir: str = LIB_DIR
+) -> List[Wanted]:
+    """All files of a program in `lib_dir`/`program`, for a Transaction; run again it changes nothing.
+
+    `entries`: name of an executable -> the file of module_utils whose main(arguments) it calls; the
+    module must import those files. Root owns all of it, everyone may read it. Bytecode comes along when
+    `python` is the interpreter that runs this. ProgramError.
+    """
+    directory = f"{lib_dir}/{program}"
+    dirs = [one for one in (os.path.dirname(lib_dir), lib_dir) if not os.path.isdir(one)]
+    wanted: List[Wanted] = [DirSpec(path, 0o755, 0, 0) for path in [*dirs, directory]]
+    files = {f"{directory}/{path}": text for path, text in sources(list(entries.values())).items()}
+    same = os.path.realpath(python) == os.path.realpath(sys.executable)
+    below = sorted({os.path.dirname(path) for path in files} | _parents(files, directory))
+    for folder in below:
+        wanted.append(DirSpec(folder, 0o755, 0, 0))
+        mine = [path for path in sorted(files) if os.path.dirname(path) == folder]
+        compiled = {}
+        if same:
+            for path in mine:
+                place = importlib.util.cache_from_source(path)
+                found = read_file(place)
+                compiled[place] = bytecode(path, files[path], found.content if found else None)
+        wanted.extend(FileSpec(path, files[path], 0o644, 0, 0) for path in mine)
+        wanted.extend(_others(folder, set(mine)))
+        if compiled or os.path.isdir(folder + "/__pycache__"):
+            wanted.append(DirSpec(folder + "/__pycache__", 0o755, 0, 0))
+            wanted.extend(FileSpec(path, compiled[path], 0o644, 0, 0) for path in compiled)
+            wanted.extend(_others(folder + "/__pycache__", set(compiled)))
+    for executable, name in sorted(entries.items()):
+        text = entry(python, directory, name)
+        wanted.append(FileSpec(f"{directory}/{executable}", text, 0o755, 0, 0))
+    return wanted
+
+
+def entry(python: str, directory: str, name: str) -> bytes:
+    """An executable that calls main(arguments) of module_utils/`name` below `directory`."""
+    text = _ENTRY.format(python=python, directory=directory, package=PACKAGE, name=name)
+    return text.encode("utf-8")
+
+
+def _parents(files: Mapping[str, bytes], directory: str) -> set[str]:
+    found = set()
+    for path in files:
+        folder = os.path.dirname(path)
+        while len(folder) > len(directory):
+            found.add(folder)
+            folder = os.path.dirname(folder)
+    return found
+
+
+def _others(folder: str, ours: set[str]) -> List[Wanted]:
+    """Files of an older version of the program, or of Python."""
+    names = scan(folder) or {}
+    paths = [f"{folder}/{name}" for name, entry in names.items() if entry.kind != "directory"]
+    # What begins with a dot is a temporary file of the Transaction itself.
+    return [Absent(p) for p in paths if p not in ours and not os.path.basename(p).startswith(".")]
+
+
+def bytecode(path: str, source: bytes, existing: Optional[bytes]) -> bytes:
+    """The bytecode file for the source at `path`.
+
+    What exists is kept when it is whole and of this source, so that a second run changes nothing
+    (two compilations need not give the same bytes). Python checks it against the source as well.
+    """
+    digest = importlib.util.source_hash(source)
+    header = importlib.util.MAGIC_NUMBER + _CHECKED.to_bytes(4, "little") + digest
+    if existing is not None and existing[:_HEADER] == header:
+        body, seal = existing[_HEADER:-_SEAL], existing[-_SEAL:]
+        if importlib.util.source_hash(body) == seal:
+            return existing
+    body = marshal.dumps(compile(source, path, "exec", dont_inherit=True))
+    # Python ignores what comes after the code: this seal tells whole from cut.
+    return header + body + importlib.util.source_hash(body)
