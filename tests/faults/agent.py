@@ -34,6 +34,9 @@ A case is a file in tests/faults/cases. This file lies beside it, wherever it ru
 
         def after(self):                                # what is wrong after the next run
             return self.module.settled()
+
+A case whose state is not in files brings an `agent` of its own, with `prepare`, `points` and `trial`, and names its
+`errors`: s3_guard.py does.
 """
 
 from __future__ import annotations
@@ -321,7 +324,8 @@ def different(wanted: Tree, present: Tree) -> list[str]:
 def faults_for(case: Any, index: int, call: str) -> list[str]:
     """KILL at each point; every error too, or where a run is slow one in turn at each n-th point."""
     # The kernel never answers an fsync with EROFS.
-    errors = [error for error in ERRORS if not (error == "EROFS" and "sync" in call)]
+    possible = getattr(case, "errors", ERRORS)
+    errors = [error for error in possible if not (error == "EROFS" and "sync" in call)]
     if not case.spread:
         return ["KILL", *errors]
     turn, rest = divmod(index, case.spread)
@@ -331,7 +335,7 @@ def faults_for(case: Any, index: int, call: str) -> list[str]:
 def main(case_file: str, work: str, shard: str, shards: str) -> None:
     """Print what happened at each point of one shard."""
     case = load(case_file, work)
-    agent = Agent(case, work)
+    agent = getattr(case, "agent", None) or Agent(case, work)
     agent.prepare()
     print(json.dumps({"points": len(agent.points)}), flush=True)
     for index, point in list(enumerate(agent.points))[int(shard) :: int(shards)]:
