@@ -332,7 +332,39 @@ _BUCKET = (
     ),
 )
 
-CATALOGUE: dict[str, Control] = {control.id: control for control in _GATEWAY + _AUDIT + _BUCKET}
+_GIT_SIGNING = (
+    Control(
+        "git.signing",
+        "Commits and tags are signed by the person who makes them",
+        "high",
+        (
+            _nist("AU-10", "Non-repudiation"),
+            _nist("SI-7", "Software, Firmware, and Information Integrity"),
+            _nist("CM-14", "Signed Components"),
+        ),
+    ),
+    Control(
+        "git.signers",
+        "The list of who may sign names one person for each key, and no weak or expired key",
+        "medium",
+        (
+            _ACCOUNTS,
+            _nist("IA-5", "Authenticator Management"),
+            _nist("SC-12", "Cryptographic Key Establishment and Management"),
+        ),
+    ),
+)
+
+CATALOGUE: dict[str, Control] = {
+    control.id: control
+    for controls in (
+        _GATEWAY,
+        _AUDIT,
+        _BUCKET,
+        _GIT_SIGNING,
+    )
+    for control in controls
+}
 """Every control by its id."""
 
 
