@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 from typing import Any, Iterable
 
@@ -119,6 +120,7 @@ class Requests:
         if fault == "KILL":
             self.process.kill()
         if fault == "CUT":
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionResetError("cut off by the test")
         return body
 
