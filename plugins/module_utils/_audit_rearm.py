@@ -43,7 +43,9 @@ while [ $tries -lt 20 ]; do
   {auditctl} -R {rules} >/dev/null 2>&1
   held=$({auditctl} -l 2>/dev/null | grep -c -F {prefix})
   [ "$held" = {count} ] && mv {armed}.new {armed}
+  flock -u 9
   sleep 0.2
+  flock 9
 done
 exit 0
 """
