@@ -1,0 +1,334 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Verify commits and tags of a repository against a policy (I/O).
+
+The one verifier of the guard's hook, of the deployment and of the report. It needs git, ssh-keygen
+and the standard library. All trust comes from the policy that is handed in: nothing in the
+repository, its settings or its user's settings adds to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+
+from ansible_collections.twinguard.hardening.plugins.module_utils._git_objects import (
+    NotAnObject,
+    Signed,
+    parse_commit,
+    parse_tag,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._git_read_io import (
+    GitFailure,
+    Repository,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._git_spawn_io import (
+    Check,
+    check_all,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._git_trust import (
+    Accepted,
+    Policy,
+    seen_times,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._git_verdict import (
+    Claim,
+    Times,
+    Verdict,
+    claim,
+    exception,
+    refusal,
+    spread,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._signers import (
+    NAMESPACE_GIT,
+    Key,
+    Person,
+    allowed_signers,
+    stamp,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._ssh_keys import Signature
+
+_DEEPEST_TAG = 5
+
+
+@dataclass
+class Work:
+    """What a run may build on, and what it did.
+
+    `known`: verdicts of an earlier run under the same `policy.digest()`; they are not worked out
+    again until their `until`. `signatures` says how many were really checked, `kept` how many not.
+    """
+
+    known: Mapping[str, Verdict] = field(default_factory=dict)
+    signatures: int = 0
+    merges: int = 0
+    commits: int = 0
+    kept: int = 0
+
+
+@dataclass
+class _Range:
+    """What is looked at, and what is known about it so far."""
+
+    inside: List[str]
+    edge: List[str]
+    content: Dict[str, Tuple[str, bytes]]
+    parsed: Dict[str, Signed] = field(default_factory=dict)
+    faults: Dict[str, Verdict] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.inside_set = frozenset(self.inside)
+
+    @property
+    def parents(self) -> Dict[str, Tuple[str, ...]]:
+        return {name: signed.parents for name, signed in self.parsed.items()}
+
+
+def verify(
+    repository: Union[str, Repository],
+    new: Sequence[str],
+    not_: Sequence[str],
+    policy: Policy,
+    seen_at: int,
+    *,
+    accepted: Iterable[Accepted] = (),
+    refs: Optional[Mapping[str, str]] = None,
+    work: Optional[Work] = None,
+) -> List[Verdict]:
+    """The verdict of each commit that `new` has and `not_` has not, parents first, then the tags.
+
+    `new`, `not_`: full ids of commits or annotated tags; what `not_` and the pinned roots hold is
+    trusted. With `not_` empty and roots pinned, each of `new` must descend from a root.
+    `repository`: its path, or in a hook Repository(path, {name: value of each of QUARANTINE}).
+    `seen_at`: now, by the server's clock; `accepted`: the server's record of earlier pushes.
+    `refs`: id of a tag -> 'refs/tags/v1', so that a tag cannot be put under another name.
+    `work`: brings own verdicts of an earlier run, takes what was done.
+
+    All is well when every verdict is `accepted` (an empty list included). Raises GitFailure or
+    ProgramError when it cannot be known: that is a refusal, too.
+    """
+    work = work if work is not None else Work()
+    place = Repository(repository) if isinstance(repository, str) else repository
+    problems = _repository_problems(place)
+    if not new:
+        return problems
+    roots, missing = _roots(place, policy)
+    base = [*not_, *roots]
+    inside, edge = place.commits(new, base)
+    tips = [one for one in new if one not in set(inside)]
+    found = _Range(inside, edge, place.objects([*tips, *inside, *edge]))
+    tags, wrong = _tags(place, tips, found, refs or {})
+    if not not_ and policy.pinned_roots:
+        problems += _foreign(place, [one for one in new if one not in found.faults], roots, missing)
+    _parse(found, bool(base))
+    seen = seen_times(found.parents, accepted)
+    answers = _judge(found, tags, policy, work, lambda name: Times(seen_at, seen.get(name)))
+    claims = [answer for answer in answers.values() if isinstance(answer, Claim)]
+    answers.update((verdict.commit, verdict) for verdict in _prove(place, claims, work))
+    verdicts = [answer for answer in answers.values() if isinstance(answer, Verdict)]
+    work.commits = len(inside)
+    return problems + spread(verdicts, _all_parents(found, tags)) + wrong
+
+
+def _all_parents(found: _Range, tags: Sequence[Signed]) -> Dict[str, Tuple[str, ...]]:
+    return {**found.parents, **{tag.id: (tag.target,) for tag in tags}}
+
+
+def _repository_problems(place: Repository) -> List[Verdict]:
+    """What makes the repository show another history than the one that is verified."""
+    problems = []
+    for name in place.replacements():
+        shown_name = name[len("replace/") :] if name.startswith("replace/") else name
+        problems.append(
+            refusal(shown_name, "replaced", "refs/replace makes git show another object for it")
+        )
+    for status, name in (("grafted", "info/grafts"), ("shallow", "shallow")):
+        if place.has(name):
+            problems.append(
+                refusal("repository", status, f"the file {name} changes the history", "repository")
+            )
+    return problems
+
+
+def _roots(place: Repository, policy: Policy) -> Tuple[List[str], List[str]]:
+    """The pinned roots that the repository has, and those that it has not."""
+    there = place.objects(policy.pinned_roots) if policy.pinned_roots else {}
+    roots = [root for root in policy.pinned_roots if there.get(root, ("",))[0] == "commit"]
+    return roots, [root for root in policy.pinned_roots if root not in roots]
+
+
+def _foreign(
+    place: Repository, new: Sequence[str], roots: Sequence[str], missing: Sequence[str]
+) -> List[Verdict]:
+    """Tips that do not descend from a pinned root: another project's history, or an older state."""
+    problems = []
+    for tip in new:
+        if not any(place.is_ancestor(root, tip) for root in roots):
+            wanted = " or ".join(root[:12] for root in [*roots, *missing])
+            problems.append(
+                refusal(tip, "foreign_root", f"its history does not hold the pinned root {wanted}")
+            )
+    return problems
+
+
+def _tags(
+    place: Repository, tips: Sequence[str], found: _Range, refs: Mapping[str, str]
+) -> Tuple[List[Signed], List[Verdict]]:
+    """The annotated tags among the tips, the inner ones first, and the verdicts of impossible ones."""
+    tags: List[Signed] = []
+    wrong: List[Verdict] = []
+    for tip in tips:
+        chain: List[Signed] = []
+        fault = _tag_chain(place, tip, found, chain)
+        ref = refs.get(tip, "")
+        if fault is None and chain and ref and ref != "refs/tags/" + chain[0].name:
+            reason = f"it was made as the tag {chain[0].name.encode('ascii', 'replace').decode()!r}"
+            fault = refusal(tip, "wrong_tag_name", f"{reason}, not as {ref}", "tag")
+        if fault is not None:
+            found.faults[tip] = fault
+            wrong.append(fault)
+        else:
+            tags += [tag for tag in reversed(chain) if tag.id not in {one.id for one in tags}]
+    return tags, wrong
+
+
+def _tag_chain(
+    place: Repository, tip: str, found: _Range, chain: List[Signed]
+) -> Optional[Verdict]:
+    name = tip
+    while len(chain) <= _DEEPEST_TAG:
+        kind, content = found.content.get(name, ("", b""))
+        if not kind:
+            return refusal(tip, "missing", "it is not in the repository", "object")
+        if kind == "commit":
+            return None
+        if kind != "tag":
+            return refusal(tip, "not_a_commit", f"it leads to a {kind}", "object")
+        try:
+            chain.append(parse_tag(name, content))
+        except NotAnObject as error:
+            return refusal(tip, "malformed", f"this is no proper tag: {error}", "tag")
+        name = chain[-1].target
+        if name not in found.content:
+            found.content.update(place.objects([name]))
+    return refusal(tip, "malformed", "it is a tag of a tag too many times", "tag")
+
+
+def _parse(found: _Range, based: bool) -> None:
+    """Read the commits; what is wrong with one before anybody asks for its signature is a fault."""
+    reachable = set(found.inside) | set(found.edge)
+    for name in [*found.edge, *found.inside]:
+        kind, content = found.content.pop(name, ("", b""))
+        if kind != "commit":
+            found.faults[name] = refusal(name, "missing", "it is not in the repository")
+            continue
+        try:
+            signed = found.parsed[name] = parse_commit(name, content)
+        except NotAnObject as error:
+            found.faults[name] = refusal(name, "malformed", f"this is no proper commit: {error}")
+            continue
+        for parent in signed.parents:
+            if name in found.inside_set and parent not in reachable:
+                reason = f"its parent {parent[:12]} is hidden or missing"
+                found.faults[name] = refusal(name, "missing", reason)
+        if not signed.parents and based and name in found.inside_set:
+            reason = "it begins a history of its own beside the one that is trusted"
+            found.faults[name] = refusal(name, "foreign_root", reason)
+
+
+def _judge(
+    found: _Range,
+    tags: Sequence[Signed],
+    policy: Policy,
+    work: Work,
+    times: Callable[[str], Times],
+) -> Dict[str, Union[Verdict, Claim]]:
+    """What can be said of each commit and tag by itself, parents first and tags last."""
+    signed = {**found.parsed, **{tag.id: tag for tag in tags}}
+    answers: Dict[str, Union[Verdict, Claim]] = {}
+    for name in [*found.inside, *(tag.id for tag in tags)]:
+        when = times(name)
+        ready = exception(name, policy) or found.faults.get(name)
+        kept = None if ready else _usable(work.known.get(name), when.now)
+        work.kept += kept is not None
+        answers[name] = (
+            ready or kept or claim(signed[name], policy, when, _parent_times(name, found))
+        )
+    return answers
+
+
+def _parent_times(name: str, found: _Range) -> List[int]:
+    parents = found.parsed[name].parents if name in found.parsed else ()
+    return [found.parsed[one].time for one in parents if one in found.parsed]
+
+
+def _usable(verdict: Optional[Verdict], now: int) -> Optional[Verdict]:
+    if verdict is None or (verdict.until is not None and now >= verdict.until):
+        return None
+    return verdict
+
+
+def _prove(place: Repository, claims: Sequence[Claim], work: Work) -> List[Verdict]:
+    """Check the signatures, and what forges merged."""
+    lines: Dict[Tuple[str, Key], bytes] = {}
+    ssh = [(one, one.signature) for one in claims if one.signature is not None]
+    checks = (_check(one, signature, lines) for one, signature in ssh)
+    verdicts = []
+    work.signatures += len(claims)
+    for (one, _signature), answer in zip(ssh, check_all(checks) if ssh else ()):
+        status = "good" if answer.good else "bad_signature" if answer.certain else "unverifiable"
+        verdicts.append((one, one.verdict(status, answer.message)))
+    pgp = [one for one in claims if one.signature is None]
+    if pgp:
+        # Loaded only by those who use it: the hook starts at each push.
+        from ansible_collections.twinguard.hardening.plugins.module_utils._git_gpg_io import (  # noqa: PLC0415
+            check_openpgp,
+        )
+
+        verdicts += check_openpgp(pgp)
+    return [_merge(place, one, verdict, work) for one, verdict in verdicts]
+
+
+def _check(one: Claim, signature: Signature, lines: Dict[Tuple[str, Key], bytes]) -> Check:
+    """What ssh-keygen has to confirm: this key of this person alone is to be believed."""
+    at = (one.signed.email, one.key)
+    if at not in lines:
+        alone = Person(one.person.name, (one.signed.email,), (one.key,))
+        lines[at] = allowed_signers([alone], zulu=False, revoked=True)
+    return Check(
+        lines[at],
+        one.signed.email,
+        NAMESPACE_GIT,
+        signature.armored,
+        one.signed.payload,
+        stamp(one.seen_at, zulu=False),
+    )
+
+
+def _merge(place: Repository, one: Claim, verdict: Verdict, work: Work) -> Verdict:
+    """A forge's merge is good only when git makes the same tree of the same two parents."""
+    if not one.forge or verdict.status != "good":
+        return verdict
+    from ansible_collections.twinguard.hardening.plugins.module_utils._git_merge_io import (  # noqa: PLC0415
+        merged_tree,
+    )
+
+    work.merges += 1
+    try:
+        tree = merged_tree(place, one.signed.parents[0], one.signed.parents[1])
+    except GitFailure as error:
+        return one.verdict(
+            "unverifiable", f"the merge by {one.person.name} cannot be made again: {error}"
+        )
+    if tree is None:
+        return one.verdict(
+            "evil_merge", f"{one.person.name} signed it, but its parents conflict: somebody decided"
+        )
+    if tree != one.signed.tree:
+        return one.verdict(
+            "evil_merge",
+            f"{one.person.name} signed it, but it is not what git makes of its parents",
+        )
+    return verdict
