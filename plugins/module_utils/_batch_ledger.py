@@ -1,0 +1,152 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The receiver's memory of what was published, so that nothing is published twice (pure).
+
+A batch is published in three steps, each of them atomic:
+
+ 1. the ledger says "publishing this batch"; its decrypted files are complete on disk, in staging;
+ 2. the staging directory is renamed to its place;
+ 3. the ledger says "published".
+
+Cut short between 1 and 2, the staging directory is still there, and the next run renames it. Cut short between 2 and
+3, it is gone, so the batch was published, even when somebody has taken it away since; the next run only notes it. So
+each batch is published exactly once, and a sequence number counts from step 1 on.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch_names import (
+    is_batch,
+    is_sender,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
+    Reason,
+    Refused,
+)
+
+FORMAT = "twinguard-ledger-1"
+KEPT = 1000
+"""Published batches that are remembered by name, for each sender. Older ones are refused by sequence."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A batch that was published, or is being published: its manifest's SHA-256, and what it held."""
+
+    batch: str
+    sender: str
+    sequence: int
+    manifest: str
+    at: int
+    files: int
+    size: int
+    directory: str
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """`highest`: the last sequence number of each sender. `published` in the order of publication."""
+
+    highest: Mapping[str, int] = field(default_factory=dict)
+    published: Tuple[Entry, ...] = ()
+    publishing: Optional[Entry] = None
+
+    def find(self, batch: str) -> Optional[Entry]:
+        """The entry of a published batch that is still remembered."""
+        return next((one for one in self.published if one.batch == batch), None)
+
+
+class LedgerError(ValueError):
+    """A ledger that cannot be read. Nothing may be published then, for it may have been before."""
+
+
+def parse(content: bytes) -> Ledger:
+    """Read a ledger. LedgerError for all but what render writes."""
+    try:
+        document = json.loads(content.decode("ascii"))
+        ledger = _read(document)
+        whole = render(ledger) == content
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise LedgerError("it is not a ledger that we wrote") from error
+    if not whole:
+        raise LedgerError("somebody has changed it")
+    return ledger
+
+
+def render(ledger: Ledger) -> bytes:
+    """The one form of this ledger."""
+    document: Dict[str, Any] = {
+        "format": FORMAT,
+        "highest": dict(sorted(ledger.highest.items())),
+        "publishing": None if ledger.publishing is None else _fields(ledger.publishing),
+        "published": [_fields(one) for one in ledger.published],
+    }
+    return (json.dumps(document, indent=1) + "\n").encode("ascii")
+
+
+def _fields(entry: Entry) -> Dict[str, Any]:
+    return dict(sorted(entry.__dict__.items()))
+
+
+def _read(document: Any) -> Ledger:
+    if document["format"] != FORMAT:
+        raise LedgerError("its format is another one")
+    publishing = document["publishing"]
+    return Ledger(
+        {str(name): int(number) for name, number in document["highest"].items()},
+        tuple(_entry(one) for one in document["published"]),
+        None if publishing is None else _entry(publishing),
+    )
+
+
+def _entry(found: Dict[str, Any]) -> Entry:
+    entry = Entry(**found)
+    if not is_batch(entry.batch) or not is_sender(entry.sender):
+        raise LedgerError("an entry has no proper name")
+    return entry
+
+
+def decide(ledger: Ledger, sender: str, batch: str, sequence: int, manifest: str) -> bool:
+    """Whether this batch was published before, exactly as it is; False when it is new.
+
+    Raises Refused for a batch that is neither: of an id that is taken, or with a sequence number that is not above all
+    that came from its sender.
+    """
+    known = ledger.find(batch)
+    if known is not None and known.sender != sender:
+        raise Refused(Reason.ID_TAKEN, f"the batch id {batch} was used by another sender")
+    if known is not None and known.manifest == manifest:
+        return True
+    if known is not None:
+        raise Refused(Reason.REPLAY, f"batch {batch} was published before, with another manifest")
+    highest = ledger.highest.get(sender)
+    if highest is not None and sequence <= highest:
+        raise Refused(
+            Reason.OLD_SEQUENCE,
+            f"its sequence number {sequence} is not above {highest}, which {sender} has reached",
+        )
+    return False
+
+
+def begin(ledger: Ledger, entry: Entry) -> Ledger:
+    """Step 1: the batch is complete in staging and will be published. `decide` has let it pass."""
+    if ledger.publishing is not None:
+        raise LedgerError("another batch is still being published")
+    highest = {**ledger.highest, entry.sender: entry.sequence}
+    return replace(ledger, highest=highest, publishing=entry)
+
+
+def finish(ledger: Ledger) -> Ledger:
+    """Step 3: the batch of `begin` is in its place."""
+    if ledger.publishing is None:
+        return ledger
+    entries = [*ledger.published, ledger.publishing]
+    same = [one for one in entries if one.sender == ledger.publishing.sender]
+    if len(same) > KEPT:
+        entries.remove(same[0])
+    return replace(ledger, published=tuple(entries), publishing=None)

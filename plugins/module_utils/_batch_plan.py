@@ -1,0 +1,205 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When to seal, and what sealing remembers (pure).
+
+Encryption is random, so two sealings of the same data have nothing in common. To know that nothing has changed, the
+sender keeps digests of names, times and contents, keyed with a random key that never leaves the host: whoever reads
+them learns nothing, not even whether two hosts hold the same file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Dict, Iterable, Optional, Sequence, Tuple
+
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch_names import (
+    is_batch,
+    is_sender,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
+    MAXIMUM_ITERATIONS,
+    MINIMUM_PASSPHRASE_ITERATIONS,
+    SealOptions,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._plan import SECRET, ControlError
+
+FORMAT = "twinguard-sealed-1"
+SHORTEST_PASSPHRASE = 20
+SETTLE_NS = 2_000_000_000
+"""A file touched less than this before it was read may change again within the same tick of the clock."""
+
+
+@dataclass(frozen=True)
+class Last:
+    """The newest batch: its id and number, and keyed digests of what went into it.
+
+    `shape`: names and sizes. `stats`: inodes and times as well; empty when they were too fresh to be
+    trusted. `content`: names and contents. `settings`: sender, recipients and parameters.
+    """
+
+    batch: str
+    sequence: int
+    settings: str
+    shape: str
+    stats: str
+    content: str
+    files: int
+    size: int
+
+
+@dataclass(frozen=True)
+class State:
+    """`pending`: a batch that is just being put in place. `sequence`: the highest number given away."""
+
+    sequence: int = 0
+    last: Optional[Last] = None
+    pending: Optional[Last] = None
+
+
+class StateError(ValueError):
+    """A state file that cannot be read."""
+
+
+def render(state: State) -> bytes:
+    """The state as it is kept."""
+    document: Dict[str, Any] = {"format": FORMAT, "sequence": state.sequence}
+    for name, one in (("last", state.last), ("pending", state.pending)):
+        document[name] = None if one is None else dict(sorted(one.__dict__.items()))
+    return (json.dumps(document, indent=1) + "\n").encode("ascii")
+
+
+def parse(content: bytes) -> State:
+    """Read a state. StateError for all but what render writes."""
+    try:
+        document = json.loads(content.decode("ascii"))
+        state = State(
+            int(document["sequence"]), _last(document["last"]), _last(document["pending"])
+        )
+        whole = render(state) == content
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise StateError("it is not a state that we wrote") from error
+    if not whole:
+        raise StateError("somebody has changed it")
+    return state
+
+
+def _last(found: Optional[Dict[str, Any]]) -> Optional[Last]:
+    if found is None:
+        return None
+    last = Last(**found)
+    if not is_batch(last.batch):
+        raise StateError("a batch in it has no proper id")
+    return last
+
+
+def keyed(key: bytes, parts: Iterable[object]) -> str:
+    """A digest of these parts that says nothing to anybody without the key."""
+    text = json.dumps([str(part) for part in parts])
+    return hmac.new(key, text.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
+
+
+def check_options(options: SealOptions) -> None:
+    """Refuse options that contradict each other. Raises ControlError."""
+    if not is_sender(options.sender):
+        raise ControlError(
+            "sender",
+            options.sender,
+            "a sender begins with a letter or digit, and has up to 64 letters, digits or . _ + @ -",
+            "use the principal that the receiver knows, such as line1@plant.example",
+        )
+    if not options.sources:
+        raise ControlError("sources", [], "there is nothing to seal", "name a file or directory")
+    if bool(options.recipients) == bool(options.passphrase_file):
+        raise ControlError(
+            "recipients",
+            list(options.recipients),
+            "either recipients or a passphrase_file are needed, not both",
+            "prefer recipients: then no secret is shared",
+        )
+    if not MINIMUM_PASSPHRASE_ITERATIONS <= options.iterations <= MAXIMUM_ITERATIONS:
+        raise ControlError(
+            "iterations",
+            options.iterations,
+            f"a passphrase needs {MINIMUM_PASSPHRASE_ITERATIONS} to {MAXIMUM_ITERATIONS} rounds",
+            f"leave it at {MINIMUM_PASSPHRASE_ITERATIONS}",
+        )
+    paths = [*options.sources, options.outbox, options.state_dir, options.signing_key]
+    paths += [*options.recipients, *([options.passphrase_file] if options.passphrase_file else [])]
+    check_paths(paths)
+
+
+def check_paths(paths: Sequence[str]) -> None:
+    """Refuse a path that is not absolute and plain. Raises ControlError."""
+    for path in paths:
+        parts = path.split("/")[1:]
+        if not path.startswith("/") or not all(parts) or {".", ".."} & set(parts):
+            raise ControlError(
+                "path", path, "it is not absolute, or holds '.', '..' or '//'", "write it in full"
+            )
+
+
+def passphrase(content: bytes) -> bytes:
+    """The passphrase in a file: its first line, as openssl reads it. Raises ControlError."""
+    line = content.split(b"\n", 1)[0].rstrip(b"\r")
+    if len(line) < SHORTEST_PASSPHRASE or b"\0" in line or len(line) > 1000:
+        raise ControlError(
+            "passphrase_file",
+            SECRET,
+            f"the first line must have {SHORTEST_PASSPHRASE} to 1000 bytes",
+            "make one with: openssl rand -base64 32",
+        )
+    return line
+
+
+def next_sequence(state: State, now: int) -> int:
+    """A number above all that were given away. It follows the clock, so that a lost state does no harm."""
+    return max(state.sequence + 1, now)
+
+
+def new_id(now: str, chance: str) -> str:
+    """A batch id, from a time as YYYYMMDDTHHMMSSZ and 16 random hex digits."""
+    return f"{now}-{chance}"
+
+
+def begin(state: State, last: Last) -> State:
+    """The batch is complete in staging, and its number is used up whatever comes."""
+    return replace(state, sequence=last.sequence, pending=last)
+
+
+def finish(state: State) -> State:
+    """The pending batch is in its place."""
+    return replace(state, last=state.pending, pending=None)
+
+
+def drop(state: State) -> State:
+    """The pending batch never got to its place."""
+    return replace(state, pending=None)
+
+
+def settled(touched: Sequence[int], began_ns: int) -> bool:
+    """Whether the times of the files can tell a later change."""
+    return all(one + SETTLE_NS < began_ns for one in touched)
+
+
+def compare(
+    last: Optional[Last], settings: str, shape: str, stats: str, force: bool
+) -> Tuple[Optional[bool], str]:
+    """Whether to seal, as far as it can be told without reading contents, and why.
+
+    None: only the contents can tell.
+    """
+    if force:
+        return True, "it was asked for"
+    if last is None:
+        return True, "nothing was sealed before"
+    if last.settings != settings:
+        return True, "the sender, the recipients or the parameters have changed"
+    if last.shape != shape:
+        return True, "a file came, went or has another size"
+    if last.stats and hmac.compare_digest(last.stats, stats):
+        return False, "no file was touched"
+    return None, ""

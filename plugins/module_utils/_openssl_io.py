@@ -1,0 +1,290 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""openssl and ssh-keygen as batches need them (I/O).
+
+Secrets reach them in anonymous memory, by file descriptor: never by argument, environment or a file on disk. Bulk data
+goes through pipes, so that memory stays the same whatever the size.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import threading
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence
+
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
+    NAMESPACE,
+    Identity,
+    Reason,
+    Refused,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._journal_io import write_all
+from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
+    Done,
+    ProgramError,
+    clean_environment,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
+    FilesError,
+    read_file,
+)
+
+Run = Callable[..., Done]
+"""`_program_io.run`."""
+
+CHUNK = 1 << 20
+"""Bytes that are moved at a time, and the size of the pipes."""
+
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+?)-----END CERTIFICATE-----")
+# The object identifier of an RSA key, as it stands in a certificate.
+_RSA = bytes.fromhex("06092a864886f70d010101")
+_F_SETPIPE_SZ = 1031  # fcntl names it from Python 3.10 on
+_SMALL = 60.0  # seconds for what takes milliseconds
+
+
+@contextlib.contextmanager
+def memory(content: bytes) -> Iterator[int]:
+    """Anonymous memory with this content, to be handed to a program as a descriptor."""
+    fd = os.memfd_create("twinguard")
+    try:
+        write_all(fd, content)
+        os.lseek(fd, 0, os.SEEK_SET)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def environment() -> Dict[str, str]:
+    """What the programs get: no settings of the caller's, and times in UTC."""
+    return {**clean_environment(("SSH_AUTH_SOCK",)), "TZ": "UTC"}
+
+
+def certificate(path: str) -> bytes:
+    """The one certificate in a PEM file, as DER. FilesError when there is none, or more than one."""
+    found = read_file(path)
+    if found is None:
+        raise FilesError(path, "read", "it does not exist")
+    blocks = _PEM.findall(found.content)
+    try:
+        (text,) = blocks
+        return base64.b64decode(text)
+    except (ValueError, binascii.Error) as error:
+        raise FilesError(path, "use", "it must hold exactly one certificate in PEM") from error
+
+
+def fingerprint(der: bytes) -> str:
+    """SHA-256 of a certificate in hex, by which a manifest names a recipient."""
+    return hashlib.sha256(der).hexdigest()
+
+
+def wrap(run: Run, password: bytes, recipients: Sequence[str]) -> bytes:
+    """The password for the owners of these certificates, by `openssl cms`: AES-256-GCM, OAEP or ECDH."""
+    argv = ["openssl", "cms", "-encrypt", "-binary", "-aes-256-gcm", "-outform", "DER"]
+    for path in recipients:
+        argv += ["-recip", path]
+        if _RSA in certificate(path):
+            argv += ["-keyopt", "rsa_padding_mode:oaep", "-keyopt", "rsa_oaep_md:sha256"]
+        else:
+            argv += ["-keyopt", "ecdh_kdf_md:sha256"]
+    return checked(run(argv, stdin=password, env=environment(), timeout=_SMALL), "openssl cms").out
+
+
+def unwrap(run: Run, wrapped: bytes, identity: Identity) -> bytes:
+    """The password again. Refused when this identity cannot unwrap it."""
+    argv = ["openssl", "cms", "-decrypt", "-inform", "DER", "-inkey", identity.key]
+    argv += ["-recip", identity.certificate]
+    done = run(argv, stdin=wrapped, env=environment(), timeout=_SMALL)
+    if done.code != 0:
+        raise Refused(
+            Reason.KEY_NOT_UNWRAPPED,
+            f"openssl cannot unwrap the password with {identity.key}: {last_line(done.err)}",
+        )
+    return done.out
+
+
+def _enc(direction: Sequence[str], iterations: int, password_fd: int) -> List[str]:
+    argv = ["openssl", "enc", *direction, "-aes-256-ctr", "-salt", "-pbkdf2", "-md", "sha256"]
+    return [*argv, "-iter", str(iterations), "-pass", f"fd:{password_fd}"]
+
+
+def encrypt(run: Run, content: bytes, password: bytes, iterations: int) -> bytes:
+    """A small content, encrypted as `openssl enc` does."""
+    with memory(password) as fd:
+        argv = _enc(["-e"], iterations, fd)
+        done = run(argv, stdin=content, env=environment(), timeout=_SMALL, pass_fds=(fd,))
+    return checked(done, "openssl enc").out
+
+
+def decrypt(run: Run, content: bytes, password: bytes, iterations: int) -> bytes:
+    """A small content again. A wrong password gives garbage, not an error."""
+    with memory(password) as fd:
+        argv = _enc(["-d"], iterations, fd)
+        done = run(argv, stdin=content, env=environment(), timeout=_SMALL, pass_fds=(fd,))
+    return checked(done, "openssl enc").out
+
+
+class Stream:
+    """What openssl makes of bulk data, to be read as a file is, in whole chunks.
+
+    Leaving the block early ends openssl; `finish` raises when openssl or the source has failed.
+    """
+
+    def __init__(self, start: Callable[[int], Done], feed: Optional[Callable[[], None]]) -> None:
+        self._read, self._write = _pipe()
+        self._start = start
+        self._done: Optional[Done] = None
+        self._errors: List[BaseException] = []
+        self._threads = [threading.Thread(target=self._work)]
+        if feed is not None:
+            self._threads.append(threading.Thread(target=self._source, args=(feed,)))
+
+    def __enter__(self) -> Stream:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._end()
+
+    def _work(self) -> None:
+        try:
+            self._done = self._start(self._write)
+        except BaseException as error:  # noqa: BLE001 - raised again by finish(), in the caller's thread
+            self._errors.append(error)
+        finally:
+            # Only now: openssl has inherited it. With this the reader comes to the end.
+            os.close(self._write)
+
+    def _source(self, feed: Callable[[], None]) -> None:
+        try:
+            feed()
+        except BrokenPipeError:
+            pass  # openssl has ended; what it says is more to the point
+        except BaseException as error:  # noqa: BLE001 - raised again by finish()
+            self._errors.insert(0, error)
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill the buffer; less than its length only at the end."""
+        got = 0
+        while got < len(buffer):
+            count = os.readv(self._read, [buffer[got:]])
+            if count == 0:
+                break
+            got += count
+        return got
+
+    def finish(self) -> None:
+        """After the end was reached: raise what went wrong. Everything was right otherwise."""
+        self._end()
+        if self._errors:
+            raise self._errors[0]
+        if self._done is not None:
+            checked(self._done, "openssl enc")
+
+    def _end(self) -> None:
+        if self._read >= 0:
+            os.close(self._read)
+            self._read = -1
+        for thread in self._threads:
+            thread.join()
+
+
+@contextlib.contextmanager
+def encrypting(
+    run: Run, source: Iterable[bytes], password: bytes, iterations: int
+) -> Iterator[Stream]:
+    """A stream of the encrypted form of what the source yields; the source runs in a thread."""
+    read, write = _pipe()
+
+    def feed() -> None:
+        try:
+            for part in source:
+                write_all(write, part)
+        finally:
+            os.close(write)
+
+    with memory(password) as secret:
+
+        def start(out: int) -> Done:
+            argv = [*_enc(["-e"], iterations, secret), "-bufsize", "256k"]
+            argv += ["-in", f"/dev/fd/{read}", "-out", f"/dev/fd/{out}"]
+            try:
+                return run(argv, env=environment(), pass_fds=(secret, read, out))
+            finally:
+                os.close(read)  # a source that still writes now gets to know it
+
+        with Stream(start, feed) as stream:
+            yield stream
+
+
+@contextlib.contextmanager
+def decrypting(run: Run, source: int, password: bytes, iterations: int) -> Iterator[Stream]:
+    """A stream of the decrypted content of an open file, read from its beginning."""
+    with memory(password) as secret:
+
+        def start(out: int) -> Done:
+            argv = [*_enc(["-d"], iterations, secret), "-bufsize", "256k"]
+            argv += ["-in", f"/dev/fd/{source}", "-out", f"/dev/fd/{out}"]
+            return run(argv, env=environment(), pass_fds=(secret, source, out))
+
+        with Stream(start, None) as stream:
+            yield stream
+
+
+def _pipe() -> List[int]:
+    read, write = os.pipe()
+    # A large pipe saves turns; the limit for users may be lower, and then it is just slower.
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(write, _F_SETPIPE_SZ, CHUNK)
+    return [read, write]
+
+
+def sign(run: Run, content: bytes, key: str) -> bytes:
+    """The signature of a content in our namespace, by `ssh-keygen -Y sign`."""
+    argv = ["ssh-keygen", "-q", "-Y", "sign", "-f", key, "-n", NAMESPACE]
+    return checked(run(argv, stdin=content, env=environment(), timeout=_SMALL), "ssh-keygen").out
+
+
+def verify(
+    run: Run, content: bytes, signature: bytes, trust: Sequence[bytes], principal: str, now: str
+) -> None:
+    """Have ssh-keygen verify a signature; Refused when it does not. `trust`: signers, revocations.
+
+    `now` as YYYYMMDDHHMMSS in UTC.
+    """
+    allowed_signers, revocations = trust
+    with memory(allowed_signers) as people, memory(revocations) as revoked, memory(
+        signature
+    ) as sig:
+        argv = ["ssh-keygen", "-Y", "verify", "-f", f"/dev/fd/{people}", "-I", principal]
+        argv += ["-n", NAMESPACE, "-s", f"/dev/fd/{sig}", f"-Overify-time={now}"]
+        if revocations:
+            argv += ["-r", f"/dev/fd/{revoked}"]
+        fds = (people, revoked, sig)
+        done = run(argv, stdin=content, env=environment(), timeout=_SMALL, pass_fds=fds)
+    if done.code != 0:
+        raise Refused(
+            Reason.BAD_SIGNATURE,
+            f"ssh-keygen does not accept the signature: {last_line(done.out + done.err)}",
+        )
+
+
+def checked(done: Done, program: str) -> Done:
+    """The same, or ProgramError when the program has failed."""
+    if done.code != 0:
+        raise ProgramError(f"{program} failed with status {done.code}: {last_line(done.err)}")
+    return done
+
+
+def last_line(output: bytes) -> str:
+    """The last words of a program, safe to print."""
+    lines = [line.strip() for line in output.decode("utf-8", "replace").splitlines()]
+    text = next((line for line in reversed(lines) if line), "no reason given")
+    return ascii(text)[1:-1][:200]
