@@ -16,7 +16,7 @@ import importlib.util
 import marshal
 import os
 import sys
-from typing import List, Mapping, Optional
+from typing import Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
     Absent,
@@ -33,16 +33,17 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._program_io im
 
 LIB_DIR = "/usr/local/lib/twinguard"
 PYTHON = "/usr/bin/python3"
-# -I: nothing of the caller's environment or directory is imported. -S: only the standard library.
+# -I: nothing of the caller's environment or directory is imported. -S: only the standard library. -B: whoever
+# runs it leaves no bytecode behind.
 _ENTRY = """\
-#!{python} -IS
+#!{python} -ISB
 # Managed by Ansible (twinguard.hardening): changes here are lost.
 import sys
 
 sys.path.insert(0, {directory!r})
 from {package}.{name} import main
 
-sys.exit(main(sys.argv[1:]))
+sys.exit(main({arguments!r} + sys.argv[1:]))
 """
 _CHECKED = 0b11  # of a bytecode file: valid for the source with this digest
 _HEADER = 16
@@ -50,13 +51,18 @@ _SEAL = 8
 
 
 def program_files(
-    program: str, entries: Mapping[str, str], python: str = PYTHON, lib_dir: str = LIB_DIR
+    program: str,
+    entries: Mapping[str, str],
+    python: str = PYTHON,
+    lib_dir: str = LIB_DIR,
+    arguments: Sequence[str] = (),
 ) -> List[Wanted]:
     """All files of a program in `lib_dir`/`program`, for a Transaction; run again it changes nothing.
 
     `entries`: name of an executable -> the file of module_utils whose main(arguments) it calls; the
-    module must import those files. Root owns all of it, everyone may read it. Bytecode comes along when
-    `python` is the interpreter that runs this. ProgramError.
+    module must import those files. `arguments` come first in each call. Root owns all of it and
+    everyone may read it. Bytecode comes along when `python` is the interpreter that runs this.
+    ProgramError.
     """
     directory = f"{lib_dir}/{program}"
     dirs = [one for one in (os.path.dirname(lib_dir), lib_dir) if not os.path.isdir(one)]
@@ -80,14 +86,23 @@ def program_files(
             wanted.extend(FileSpec(path, compiled[path], 0o644, 0, 0) for path in compiled)
             wanted.extend(_others(folder + "/__pycache__", set(compiled)))
     for executable, name in sorted(entries.items()):
-        text = entry(python, directory, name)
+        text = entry(python, directory, name, arguments)
         wanted.append(FileSpec(f"{directory}/{executable}", text, 0o755, 0, 0))
     return wanted
 
 
-def entry(python: str, directory: str, name: str) -> bytes:
-    """An executable that calls main(arguments) of module_utils/`name` below `directory`."""
-    text = _ENTRY.format(python=python, directory=directory, package=PACKAGE, name=name)
+def entry(python: str, directory: str, name: str, arguments: Sequence[str] = ()) -> bytes:
+    """An executable that calls main() of module_utils/`name` below `directory`.
+
+    With these arguments and those that it is given itself.
+    """
+    text = _ENTRY.format(
+        python=python,
+        directory=directory,
+        package=PACKAGE,
+        name=name,
+        arguments=list(arguments),
+    )
     return text.encode("utf-8")
 
 
@@ -124,3 +139,15 @@ def bytecode(path: str, source: bytes, existing: Optional[bytes]) -> bytes:
     body = marshal.dumps(compile(source, path, "exec", dont_inherit=True))
     # Python ignores what comes after the code: this seal tells whole from cut.
     return header + body + importlib.util.source_hash(body)
+
+
+def readable(diff: Sequence[Mapping[str, str]]) -> List[Dict[str, str]]:
+    """The diff of a plan, without the bytes of bytecode in it."""
+    shown = []
+    for change in diff:
+        words = dict(change)
+        if "/__pycache__/" in words["before_header"]:
+            for name, word in (("before", "bytecode\n"), ("after", "new bytecode\n")):
+                words[name] = words[name] and word
+        shown.append(words)
+    return shown
