@@ -46,13 +46,11 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types i
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._journal_io import (
     unlink_quietly,
-    write_all,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._openssl_io import CHUNK, Run
+from ansible_collections.twinguard.hardening.plugins.module_utils._openssl_io import CHUNK, Run, put
 from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
     FilesError,
     doing,
-    read_file,
     remove_tree,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._stage_io import (
@@ -101,12 +99,7 @@ class _Sealing:
         path = self.options.passphrase_file
         if path is None:
             return secrets.token_hex(_KEY_BYTES).encode("ascii")
-        found = read_file(path)
-        if found is None:
-            raise FilesError(path, "read", "it does not exist")
-        if found.mode & 0o077:
-            raise FilesError(path, "use", f"others can read it: its mode is {found.mode:04o}")
-        return plan.passphrase(found.content)
+        return plan.passphrase(openssl.check_private(path).content)
 
     def _read_state(self) -> plan.State:
         content = disk.kept(self.state_path)
@@ -289,7 +282,7 @@ class _Sealing:
                 while True:
                     count = stream.readinto(buffer)
                     hashed.update(buffer[:count])
-                    write_all(fd, buffer[:count])
+                    put(fd, buffer[:count])
                     size += count
                     if count < len(buffer):
                         break

@@ -166,9 +166,10 @@ class OpenOptions:
 class Outcome:
     """What became of one batch.
 
-    `status`: published, already (published before, nothing done), verified (good so far; nothing was
-    decrypted, since that was all that was asked for), or quarantined. `reason` is set for the last one only;
-    `detail` is a sentence. `path`: where it was published or quarantined. `files` and `size` (bytes) of the content.
+    `status`: published; already (published before: a replay, and nothing was done); verified (good so far; nothing
+    was decrypted, since no more was asked for); quarantined; or refused (as quarantined, but nothing was moved, since
+    no more was asked for). `reason` is set for already, quarantined and refused; `detail` is a sentence. `path`: where
+    it was published or quarantined. `files` and `size` (bytes) of the content, where it was looked at.
     """
 
     batch: str

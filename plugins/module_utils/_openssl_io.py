@@ -17,7 +17,7 @@ import hashlib
 import os
 import re
 import threading
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
     NAMESPACE,
@@ -33,11 +33,15 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._program_io im
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
     FilesError,
+    FileState,
     read_file,
 )
 
 Run = Callable[..., Done]
 """`_program_io.run`."""
+
+put: Callable[[int, Any], None] = write_all
+"""Write all of some bytes, or of a part of a buffer."""
 
 CHUNK = 1 << 20
 """Bytes that are moved at a time, and the size of the pipes."""
@@ -102,11 +106,33 @@ def unwrap(run: Run, wrapped: bytes, identity: Identity) -> bytes:
     argv += ["-recip", identity.certificate]
     done = run(argv, stdin=wrapped, env=environment(), timeout=_SMALL)
     if done.code != 0:
+        _check_pair(run, identity)
         raise Refused(
             Reason.KEY_NOT_UNWRAPPED,
             f"openssl cannot unwrap the password with {identity.key}: {last_line(done.err)}",
         )
     return done.out
+
+
+def _check_pair(run: Run, identity: Identity) -> None:
+    """Whether key and certificate belong together: if not, the batch is not to blame. FilesError."""
+    asked = (
+        ["openssl", "pkey", "-in", identity.key, "-pubout"],
+        ["openssl", "x509", "-in", identity.certificate, "-pubkey", "-noout"],
+    )
+    answers = [run(argv, env=environment(), timeout=_SMALL) for argv in asked]
+    if any(one.code for one in answers) or answers[0].out != answers[1].out:
+        raise FilesError(identity.key, "use", f"it is not the key of {identity.certificate}")
+
+
+def check_private(path: str) -> FileState:
+    """A file with a secret, which only its owner and perhaps a group can read. FilesError."""
+    found = read_file(path)
+    if found is None:
+        raise FilesError(path, "read", "it does not exist")
+    if found.mode & 0o037:  # a group may read it, such as that of a service
+        raise FilesError(path, "use", f"others can reach it: its mode is {found.mode:04o}")
+    return found
 
 
 def _enc(direction: Sequence[str], iterations: int, password_fd: int) -> List[str]:
@@ -198,7 +224,7 @@ class Stream:
 
 @contextlib.contextmanager
 def encrypting(
-    run: Run, source: Iterable[bytes], password: bytes, iterations: int
+    run: Run, source: Iterable[memoryview], password: bytes, iterations: int
 ) -> Iterator[Stream]:
     """A stream of the encrypted form of what the source yields; the source runs in a thread."""
     read, write = _pipe()
@@ -206,7 +232,7 @@ def encrypting(
     def feed() -> None:
         try:
             for part in source:
-                write_all(write, part)
+                put(write, part)
         finally:
             os.close(write)
 
