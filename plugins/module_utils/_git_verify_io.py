@@ -120,9 +120,13 @@ def verify(
     tips = [one for one in new if one not in set(inside)]
     found = _Range(inside, edge, place.objects([*tips, *inside, *edge]))
     tags, wrong = _tags(place, tips, found, refs or {})
-    if not not_ and policy.pinned_roots:
-        problems += _foreign(place, [one for one in new if one not in found.faults], roots, missing)
     _parse(found, bool(base))
+    if not not_ and policy.pinned_roots:
+        tips = [one for one in new if one not in found.faults]
+        for fault in _foreign(place, tips, roots, missing):
+            judged = fault.commit in found.inside_set or fault.commit in [tag.id for tag in tags]
+            found.faults[fault.commit] = fault
+            problems += [] if judged else [fault]
     seen = seen_times(found.parents, accepted)
     answers = _judge(found, tags, policy, work, lambda name: Times(seen_at, seen.get(name)))
     claims = [answer for answer in answers.values() if isinstance(answer, Claim)]
