@@ -10,6 +10,7 @@ when a rule is added, so each rule is deleted and added again.
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Mapping, Sequence
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit_watch import Watch
@@ -34,15 +35,20 @@ exec 9>{turn}
 flock 9
 {auditctl} -s | grep -q "^enabled 2" && exit 0
 tries=0
+last=
 while [ $tries -lt 20 ]; do
   tries=$((tries + 1))
+  [ "$(sha256sum <{rules})" = "{digest}  -" ] || exit 0
   here=$(stat -c "%d:%i %n" -- "$@" 2>/dev/null)
   held=$({auditctl} -l 2>/dev/null | grep -c -F {prefix})
   [ "$held" = {count} ] && [ "$here" = "$(cat {armed} 2>/dev/null)" ] && exit 0
-  printf "%s\\n" "$here" >{armed}.new
-  {auditctl} -R {rules} >/dev/null 2>&1
-  held=$({auditctl} -l 2>/dev/null | grep -c -F {prefix})
-  [ "$held" = {count} ] && mv {armed}.new {armed}
+  if [ "$held $here" != "$last" ]; then
+    printf "%s\\n" "$here" >{armed}.new
+    {auditctl} -R {rules} >/dev/null 2>&1
+    held=$({auditctl} -l 2>/dev/null | grep -c -F {prefix})
+    [ "$held" = {count} ] && mv {armed}.new {armed}
+    last="$held $here"
+  fi
   flock -u 9
   sleep 0.2
   flock 9
@@ -82,13 +88,18 @@ def anchors(watches: Sequence[Watch]) -> tuple[str, ...]:
     return tuple(sorted({one.anchor for one in watches}))
 
 
-def service_unit(watches: Sequence[Watch], count: int, auditctl: str) -> bytes:
-    """The unit that arms the watches; `count` is the number of all our rules."""
+def service_unit(watches: Sequence[Watch], rules: bytes, count: int, auditctl: str) -> bytes:
+    """The unit that arms the watches; `rules` is what rules_text() gave, `count` the number of all our rules.
+
+    A script that was started before a run of the role changed the rules would wait in vain for the old ones: it
+    ends when the file is not the one it was made for.
+    """
     script = _SCRIPT.format(
         run=RUN_DIR,
         armed=ARMED,
         turn=TURN,
         rules=RULES_PATH,
+        digest=sha256(rules).hexdigest(),
         prefix="key=twinguard_",
         count=count,
         auditctl=auditctl,

@@ -118,17 +118,20 @@ class Want:
             # The dash: a kernel that does not know it is no reason for a failed unit.
             line = f"# {HEADER}-kernel.io_uring_disabled = 2\n".encode()
             wanted.append((SYSCTL_FILE, line if self.params["block_io_uring"] else None, 0o644))
-        watched = self.params["rearm"] and self.watches
-        wanted += [
-            (RULES_PATH, rules_text(self.grouped_lines()) if watched else None, 0o640),
-            (
-                SERVICE_UNIT,
-                service_unit(self.watches, len(rules), auditctl) if watched else None,
-                0o644,
-            ),
-            (PATH_UNIT, path_unit(self.watches) if watched else None, 0o644),
+        units: List[Tuple[str, Union[bytes, None], int]] = [
+            (RULES_PATH, None, 0o640),
+            (SERVICE_UNIT, None, 0o644),
+            (PATH_UNIT, None, 0o644),
         ]
-        return wanted
+        if self.params["rearm"] and self.watches:
+            text = rules_text(self.grouped_lines())
+            service = service_unit(self.watches, text, len(rules), auditctl)
+            units = [
+                (RULES_PATH, text, 0o640),
+                (SERVICE_UNIT, service, 0o644),
+                (PATH_UNIT, path_unit(self.watches), 0o644),
+            ]
+        return wanted + units
 
 
 class _Lines:

@@ -11,6 +11,7 @@ import pytest
 from vm_lab import LOG, Machine, policy
 
 MODEL = "/srv/models/pump/weights.bin"
+REARM = "twinguard-audit-rearm"
 
 
 @pytest.fixture
@@ -19,6 +20,10 @@ def undo(request: pytest.FixtureRequest) -> Iterator[list[str]]:
     name = "old" if "old" in request.fixturenames else "machine"
     where: Machine = request.getfixturevalue(name)
     commands: list[str] = []
+    # Whatever systemd was told by what an earlier test changed is over before this one begins.
+    where.sh(f"systemctl stop {REARM}.path")
+    where.wait(f"! systemctl is-active -q {REARM}.service")
+    where.sh(f"systemctl start {REARM}.path")
     yield commands
     for command in reversed(commands):
         where.attempt(command)
@@ -50,7 +55,7 @@ def test_a_replaced_directory_is_armed_by_the_host_itself(
     seen = f'name="{MODEL}".*nametype=NORMAL'
     machine.wait(f"cat {MODEL} >/dev/null; sleep 0.3; tail -c +{size} {LOG} | grep -q '{seen}'")
     # It takes rules away for a moment; a change that comes late has it do so again.
-    machine.wait("! systemctl is-active -q twinguard-audit-rearm.service")
+    machine.wait(f"! systemctl is-active -q {REARM}.service")
     assert sees(machine)
     result = machine.watch(check=True)
     assert not result.changed, result.said
@@ -62,7 +67,7 @@ def test_a_replaced_directory_is_reported_and_armed_by_the_next_run(
     old: Machine, undo: list[str], way: str
 ):
     undo.append(CLEAN)
-    old.sh(f"systemctl stop twinguard-audit-rearm.path; {way}")
+    old.sh(f"systemctl stop {REARM}.path; {way}")
     check = old.watch(check=True)
     assert check.changed
     assert check.status("audit.sight", "/srv/models") == "fail"

@@ -22,18 +22,19 @@ from ansible_collections.twinguard.hardening.tests.unit.support.audit_host impor
 )
 
 WANT = want(watch("/srv/models", allowed_readers=[reader("triton")]), watch("/etc/keys"))
+RULES = b"-c\n"
 AUDITCTL = """#!/bin/sh
 case "$1" in
   -s) cat status ;;
   -l) cat list ;;
-  -R) cp "$2" loaded; cat after >list ;;
+  -R) cat "$2" >>loaded; cat after >list ;;
 esac
 """
 
 
 def script(watches: int = 2) -> str:
     """The script as systemd would hand it to the shell."""
-    unit = rearm.service_unit(WANT.watches, watches, "./auditctl").decode()
+    unit = rearm.service_unit(WANT.watches, RULES, watches, "./auditctl").decode()
     line = next(line for line in unit.splitlines() if line.startswith("ExecStart="))
     quoted = re.findall(r'"((?:[^"\\]|\\.)*)"', line)[0]
     return (
@@ -52,6 +53,7 @@ def run(
     after: str = "",
     enabled: str = "enabled 1",
     seconds: float | None = None,
+    rules: bytes = RULES,
 ) -> None:
     (place / "auditctl").write_text(AUDITCTL)
     (place / "auditctl").chmod(0o755)
@@ -59,7 +61,7 @@ def run(
     (place / "list").write_text(listed)
     (place / "after").write_text(after or listed)
     text = script().replace(rearm.RUN_DIR, str(place / "run")).replace(rearm.RULES_PATH, "rules")
-    (place / "rules").write_text("-c\n")
+    (place / "rules").write_bytes(rules)
     shell = shutil.which("sh")
     assert shell
     subprocess.run(
@@ -128,6 +130,17 @@ def test_it_waits_while_a_run_of_the_role_has_its_turn(place: Path) -> None:
     assert (place / "loaded").exists()
 
 
+def test_a_script_that_was_started_for_other_rules_leaves_these_alone(place: Path) -> None:
+    run(place, listed="", rules=b"-c\n# the next policy\n")
+    assert not (place / "loaded").exists()
+    assert armed(place) == {}
+
+
+def test_rules_are_taken_away_only_once_while_nothing_else_changes(place: Path) -> None:
+    run(place, listed="", after=BOTH.splitlines()[0] + "\n")
+    assert (place / "loaded").read_bytes() == RULES
+
+
 def test_nothing_is_called_armed_while_rules_are_missing(place: Path) -> None:
     run(place, listed="", after=BOTH.splitlines()[0] + "\n")
     assert (place / "loaded").exists()
@@ -167,7 +180,7 @@ def test_a_record_of_armed_places_survives_being_written() -> None:
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed here")
 def test_systemd_takes_both_units(tmp_path: Path) -> None:
     service, path = tmp_path / f"{rearm.NAME}.service", tmp_path / f"{rearm.NAME}.path"
-    service.write_bytes(rearm.service_unit(WANT.watches, 4, "/bin/true"))
+    service.write_bytes(rearm.service_unit(WANT.watches, RULES, 4, "/bin/true"))
     path.write_bytes(rearm.path_unit(WANT.watches))
     program = shutil.which("systemd-analyze")
     assert program
