@@ -160,11 +160,11 @@ class Checked:
 
 @dataclass(frozen=True)
 class Claim:
-    """A manifest with a good signature. `known`: exactly this batch was published before."""
+    """A manifest with a good signature. `known`: this very batch was published before."""
 
     manifest: manifests.Manifest
     digest: str
-    known: bool
+    known: Optional[ledger.Entry]
 
 
 def authenticate(

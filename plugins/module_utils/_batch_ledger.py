@@ -111,8 +111,10 @@ def _entry(found: Dict[str, Any]) -> Entry:
     return entry
 
 
-def decide(ledger: Ledger, sender: str, batch: str, sequence: int, manifest: str) -> bool:
-    """Whether this batch was published before, exactly as it is; False when it is new.
+def decide(
+    ledger: Ledger, sender: str, batch: str, sequence: int, manifest: str
+) -> Optional[Entry]:
+    """The entry of this batch when it was published before, exactly as it is; None when it is new.
 
     Raises Refused for a batch that is neither: of an id that is taken, or with a sequence number that is not above all
     that came from its sender.
@@ -121,7 +123,7 @@ def decide(ledger: Ledger, sender: str, batch: str, sequence: int, manifest: str
     if known is not None and known.sender != sender:
         raise Refused(Reason.ID_TAKEN, f"the batch id {batch} was used by another sender")
     if known is not None and known.manifest == manifest:
-        return True
+        return known
     if known is not None:
         raise Refused(Reason.REPLAY, f"batch {batch} was published before, with another manifest")
     highest = ledger.highest.get(sender)
@@ -130,7 +132,7 @@ def decide(ledger: Ledger, sender: str, batch: str, sequence: int, manifest: str
             Reason.OLD_SEQUENCE,
             f"its sequence number {sequence} is not above {highest}, which {sender} has reached",
         )
-    return False
+    return None
 
 
 def begin(ledger: Ledger, entry: Entry) -> Ledger:

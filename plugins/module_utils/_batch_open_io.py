@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import json
 import os
+from dataclasses import replace
 from typing import Iterator, List, Optional, Sequence, Tuple
 
 from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_check_io as checks
@@ -110,6 +111,9 @@ class _Opening:
         for batch in self._ordered(good):
             if only in (None, batch):
                 yield self._one(batch)
+        known = self.book.now.find(only) if only is not None and only not in good else None
+        if known is not None:
+            yield _known(known)
 
     def _ordered(self, batches: Sequence[str]) -> List[str]:
         turns: List[Tuple[int, str]] = []
@@ -127,8 +131,9 @@ class _Opening:
             claim = checks.authenticate(
                 self.zone, batch, self.us, self.book.now, self.now, self.run
             )
-            if claim.known:
-                return self._again(claim)
+            if claim.known is not None:
+                self._remove(batch)
+                return _known(claim.known)
             with contextlib.closing(checks.check(self.zone, claim, self.us, self.now)) as good:
                 if self.quiet:
                     return Outcome(
@@ -142,20 +147,6 @@ class _Opening:
             return self._refuse(batch, refused, claim)
         self._remove(batch)
         return _published(entry)
-
-    def _again(self, claim: checks.Claim) -> Outcome:
-        known = self.book.now.find(claim.manifest.batch)
-        at = to_text(known.at) if known else "before"
-        self._remove(claim.manifest.batch)
-        return Outcome(
-            claim.manifest.batch,
-            "already",
-            Reason.REPLAY,
-            f"it was published {at}",
-            claim.manifest.sender,
-            claim.manifest.sequence,
-            f"{known.directory}/{known.batch}" if known else "",
-        )
 
     def _refuse(self, batch: str, refused: Refused, claim: Optional[checks.Claim]) -> Outcome:
         sender, sequence = "", 0
@@ -269,3 +260,8 @@ def _published(entry: ledger.Entry, detail: str = "") -> Outcome:
         entry.files,
         entry.size,
     )
+
+
+def _known(entry: ledger.Entry) -> Outcome:
+    detail = f"it was published {to_text(entry.at)}"
+    return replace(_published(entry, detail), status="already", reason=Reason.REPLAY)

@@ -138,7 +138,7 @@ class OpenOptions:
     `passphrase_file`. `destination`: batches are published there as directories called by their id; their staging is
     a hidden directory in it. `quarantine`: on the file system of the directory that is opened. `state_dir`: private,
     holds the ledger and the lock. `maximum_age` in seconds, 0 for any. `validate`: a command; the path of the
-    staged batch is added to it, and an exit status other than 0 refuses the batch.
+    staged batch is added to it, and an exit status other than 0 refuses the batch. It runs as whoever runs us.
     """
 
     allowed_signers: bytes
@@ -157,7 +157,6 @@ class OpenOptions:
     file_mode: int = 0o640
     directory_mode: int = 0o750
     validate: Tuple[str, ...] = ()
-    validate_user: str = ""
     validate_seconds: float = 300.0
     lock_wait: float = 30.0
 

@@ -355,6 +355,73 @@ _GIT_SIGNING = (
     ),
 )
 
+_GIT_GUARD = (
+    Control(
+        "git.guard",
+        "The repository refuses commits that no known person has signed",
+        "critical",
+        (
+            _TAMPERING,
+            _POISONING,
+            _nist("CM-3", "Configuration Change Control"),
+            _nist("CM-5", "Access Restrictions for Change"),
+            _nist("CM-14", "Signed Components"),
+            _nist("SI-7", "Software, Firmware, and Information Integrity"),
+        ),
+    ),
+)
+
+_INTAKE_SIDES = (
+    Control(
+        "intake.zone",
+        "Senders can upload and nothing else, and only verified batches are published",
+        "critical",
+        (
+            _POISONING,
+            _nist("AC-3", "Access Enforcement"),
+            _nist("AC-6", "Least Privilege"),
+            _nist("SI-7", "Software, Firmware, and Information Integrity"),
+            _nist("SI-10", "Information Input Validation"),
+        ),
+    ),
+    Control(
+        "intake.sender",
+        "Data leaves this host sealed, and only for the receiver that is known",
+        "high",
+        (
+            _THEFT,
+            _nist("SC-8", "Transmission Confidentiality and Integrity"),
+            _nist("SC-13", "Cryptographic Protection"),
+            _nist("SC-23", "Session Authenticity"),
+        ),
+    ),
+)
+
+_INTAKE_BATCHES = (
+    Control(
+        "intake.seal",
+        "Data for another place is encrypted for its receiver and signed by its sender",
+        "high",
+        (
+            _THEFT,
+            _nist("SC-8", "Transmission Confidentiality and Integrity"),
+            _nist("SC-13", "Cryptographic Protection"),
+            _nist("SC-28", "Protection of Information at Rest"),
+        ),
+    ),
+    Control(
+        "intake.open",
+        "Only data that a known sender sealed, whole, new and unharmed, is published",
+        "critical",
+        (
+            _POISONING,
+            _nist("SI-7", "Software, Firmware, and Information Integrity"),
+            _nist("SI-10", "Information Input Validation"),
+            _nist("AU-10", "Non-repudiation"),
+        ),
+    ),
+)
+
 CATALOGUE: dict[str, Control] = {
     control.id: control
     for controls in (
@@ -362,6 +429,9 @@ CATALOGUE: dict[str, Control] = {
         _AUDIT,
         _BUCKET,
         _GIT_SIGNING,
+        _GIT_GUARD,
+        _INTAKE_SIDES,
+        _INTAKE_BATCHES,
     )
     for control in controls
 }

@@ -1,0 +1,160 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: batch_seal
+short_description: Seal files into a batch, encrypted for its receivers and signed by its sender
+version_added: 0.1.0
+author:
+  - twinguard.hardening contributors (@twinguard)
+description:
+  - Packs files into one archive, encrypts it with AES-256 by C(openssl enc) under a random password, wraps that for each
+    recipient by C(openssl cms), and signs a manifest of all of it by C(ssh-keygen -Y sign) in the namespace
+    C(twinguard-batch).
+  - A batch is five files that lie flat in one directory and begin with its id. C(ID.data.enc) is the archive.
+    C(ID.index.enc) is its table of contents in the format of C(sha256sum). C(ID.key.cms) is the wrapped password and is
+    not there with a passphrase. C(ID.manifest.json) holds sizes and SHA-256 of these, sender, recipients, a rising
+    number and all parameters of the encryption. C(ID.manifest.json.sig) is its signature. The manifest comes last, by
+    rename, so whoever sees it sees the whole batch.
+  - Nobody is locked in. With C(openssl), C(ssh-keygen), C(sha256sum) and C(tar) a batch is verified and opened by hand.
+  - Names, number and digests of the files are encrypted. What a stranger sees is the size of all of it.
+  - Only names and contents travel. Owners, modes, times and empty directories do not.
+  - Sources that have not changed are not sealed again. To know that, digests of names, times and contents are kept in
+    O(state_dir), keyed with a random key that never leaves the host, so that they tell nothing to others.
+  - Memory does not grow with the size of a file.
+extends_documentation_fragment:
+  - twinguard.hardening._attributes
+  - twinguard.hardening._attributes.LINUX
+options:
+  sources:
+    description:
+      - Files and directories to seal. A file is called by its name without directories, a file below a directory by its
+        name relative to that.
+      - Links and devices are refused, and so are names with a newline, a backslash or bytes that are no UTF-8.
+    type: list
+    elements: path
+    required: true
+  outbox:
+    description: Existing directory for the batch, best on a disk of its own.
+    type: path
+    required: true
+  state_dir:
+    description: Private directory that remembers what was sealed. Each outbox and sender needs its own.
+    type: path
+    default: /var/lib/twinguard/batch_seal
+  sender:
+    description: Principal under which the receiver knows the signing key.
+    type: str
+    required: true
+  signing_key:
+    description: Private SSH key of the sender, without a passphrase or with an agent that holds it.
+    type: path
+    required: true
+  recipients:
+    description:
+      - Certificates (PEM, RSA or elliptic curve) of all who can open the batch. A second one can be an escrow, or the
+        receiver's next key while keys are exchanged.
+      - Only their public keys are used. Dates and issuers of the certificates do not matter.
+    type: list
+    elements: path
+  passphrase_file:
+    description:
+      - File with a passphrase of at least 20 bytes in its first line, shared with the receiver, in place of
+        O(recipients).
+      - Whoever has it can open all batches of all times, so recipients are better.
+    type: path
+  iterations:
+    description: Rounds of PBKDF2 for a passphrase; fewer than 600000 are refused.
+    type: int
+    default: 600000
+  force:
+    description: Seal although nothing has changed. Such a task always changes something.
+    type: bool
+    default: false
+requirements:
+  - OpenSSL 3.0 or newer
+  - OpenSSH 8.9 or newer
+notes:
+  - The examples of M(twinguard.hardening.batch_open) show how a batch is opened by hand.
+seealso:
+  - module: twinguard.hardening.batch_open
+"""
+
+EXAMPLES = r"""
+- name: Seal the measurements of the day for the data platform, and for the escrow
+  twinguard.hardening.batch_seal:
+    sources: [/srv/measurements]
+    outbox: /srv/outbox
+    sender: line1@plant.example
+    signing_key: /etc/twinguard/sender_ed25519
+    recipients:
+      - /etc/twinguard/data-platform.pem
+      - /etc/twinguard/escrow.pem
+"""
+
+RETURN = r"""
+controls:
+  description: The control C(intake.seal) of the outbox.
+  returned: always
+  type: list
+  elements: dict
+batch:
+  description: Id of the newest batch; empty in check mode when it is still to be made.
+  returned: success
+  type: str
+  sample: 20261121T112233Z-9f86d081884c7d65
+sequence:
+  description: Its number, above those of all earlier batches of this sender.
+  returned: success
+  type: int
+  sample: 1795260153
+manifest:
+  description: Path of its manifest; the file is gone once somebody has sent and removed it.
+  returned: success
+  type: str
+  sample: /srv/outbox/20261121T112233Z-9f86d081884c7d65.manifest.json
+why:
+  description: Why a new batch was made, or not.
+  returned: success
+  type: str
+  sample: no file was touched
+"""
+
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch_report import (
+    SEAL_SPEC,
+    seal_options,
+    seal_result,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch_seal_io import seal
+from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
+from ansible_collections.twinguard.hardening.plugins.module_utils._files import FilesError
+from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
+    ProgramError,
+    run,
+)
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SEAL_SPEC, supports_check_mode=True)
+    try:
+        options = seal_options(module.params)
+        sealed = seal(options, int(time.time()), run, module.check_mode)
+        module.exit_json(**seal_result(sealed, module.params))
+    except (ControlError, FilesError, ProgramError) as error:
+        why = str(error)
+        control = finding("intake.seal", module.params["outbox"], "fail", why)
+        module.fail_json(msg=why, controls=[control])
+
+
+if __name__ == "__main__":
+    main()
