@@ -206,9 +206,11 @@ def _keys_in(variables: Any) -> List[str]:
     """All forms of plain keys that were given to a play as variables; templates are not keys."""
     if isinstance(variables, Mapping):
         own = variables.get("key")
-        # A watch has a path and a key as well, which is no secret.
+        # A watch has a path and a key as well, and who signs with git has a user and a key: no secrets.
         secret = (
-            isinstance(own, str) and not own.startswith(("{{", "/")) and "path" not in variables
+            isinstance(own, str)
+            and not own.startswith(("{{", "/", "ssh-"))
+            and not {"path", "user"} & set(variables)
         )
         plain = forms_of(str(own)) if secret else []
         return plain + [form for value in variables.values() for form in _keys_in(value)]
