@@ -105,7 +105,8 @@ options:
     default: '0750'
   validate:
     description:
-      - Command, as a list, that looks at each decrypted batch before it is published; the batch's path is added. An exit status other than 0 refuses the batch, and so does a change to the data.
+      - Command, as a list, that looks at each decrypted batch before it is published; the batch's path is added. An
+        exit status other than 0 refuses the batch, and so does a change to the data.
       - It runs as the user of the task, and is refused when that is root.
     type: list
     elements: str
@@ -171,8 +172,9 @@ controls:
 batches:
   description:
     - What became of each batch. C(status) is C(published), C(already) for one that was published before,
-      C(quarantined), or where nothing was to be changed C(verified) or C(refused). C(reason) is a word for all but the good ones, and
-      C(detail) a sentence. C(path) is where it is now. C(files) and C(size) in bytes are those of its content.
+      C(quarantined), or where nothing was to be changed C(verified) or C(refused). C(reason) is a word for all but the
+      good ones, and C(detail) a sentence. C(path) is where it is now. C(files) and C(size) in bytes are those of its
+      content.
   returned: when the options are good
   type: list
   elements: dict

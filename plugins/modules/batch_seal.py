@@ -13,8 +13,8 @@ version_added: 0.1.0
 author:
   - twinguard.hardening contributors (@twinguard)
 description:
-  - Packs files into one archive, encrypts it with AES-256 by C(openssl enc) under a random password, wraps that for each
-    recipient by C(openssl cms), and signs a manifest of all of it by C(ssh-keygen -Y sign) in the namespace
+  - Packs files into one archive, encrypts it with AES-256 by C(openssl enc) under a random password, wraps that for
+    each recipient by C(openssl cms), and signs a manifest of all of it by C(ssh-keygen -Y sign) in the namespace
     C(twinguard-batch).
   - A batch is five files that lie flat in one directory and begin with its id. C(ID.data.enc) is the archive.
     C(ID.index.enc) is its table of contents in the format of C(sha256sum). C(ID.key.cms) is the wrapped password and is
