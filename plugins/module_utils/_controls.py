@@ -371,6 +371,22 @@ _GIT_GUARD = (
     ),
 )
 
+_GIT_HISTORY = (
+    Control(
+        "git.history",
+        "Every commit of the history was signed by whoever committed it",
+        "critical",
+        (
+            _TAMPERING,
+            _POISONING,
+            _nist("AU-10", "Non-repudiation"),
+            _nist("CM-14", "Signed Components"),
+            _nist("SI-7", "Software, Firmware, and Information Integrity"),
+            _nist("SR-4", "Provenance"),
+        ),
+    ),
+)
+
 _INTAKE_SIDES = (
     Control(
         "intake.zone",
@@ -430,6 +446,7 @@ CATALOGUE: dict[str, Control] = {
         _BUCKET,
         _GIT_SIGNING,
         _GIT_GUARD,
+        _GIT_HISTORY,
         _INTAKE_SIDES,
         _INTAKE_BATCHES,
     )

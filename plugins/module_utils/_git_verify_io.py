@@ -58,10 +58,12 @@ class Work:
     """What a run may build on, and what it did.
 
     `known`: verdicts of an earlier run under the same `policy.digest()`; they are not worked out
-    again until their `until`. `signatures` says how many were really checked, `kept` how many not.
+    again until their `until`. `own`: what each is worth by itself, whatever it builds on.
+    `signatures` says how many were really checked, `kept` how many not.
     """
 
     known: Mapping[str, Verdict] = field(default_factory=dict)
+    own: Dict[str, Verdict] = field(default_factory=dict)
     signatures: int = 0
     merges: int = 0
     commits: int = 0
@@ -133,6 +135,7 @@ def verify(
     answers.update((verdict.commit, verdict) for verdict in _prove(place, claims, work))
     verdicts = [answer for answer in answers.values() if isinstance(answer, Verdict)]
     work.commits = len(inside)
+    work.own = {verdict.commit: verdict for verdict in verdicts}
     return problems + spread(verdicts, _all_parents(found, tags)) + wrong
 
 
