@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -38,9 +39,13 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     return Keys(tmp_path_factory.mktemp("keys"))
 
 
+def clock(monkeypatch: pytest.MonkeyPatch, now: int) -> None:
+    monkeypatch.setattr(_git_audit_io, "time", SimpleNamespace(time=lambda: float(now)))
+
+
 @pytest.fixture
 def lab(tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    monkeypatch.setattr(_git_audit_io.time, "time", lambda: float(NOW))
+    clock(monkeypatch, NOW)
     lab = Lab(tmp_path / "models.git", keys)
     lab.git("symbolic-ref", "HEAD", "refs/heads/main")
     return lab
@@ -59,10 +64,8 @@ class Run:
         if not {"people", "allowed_signers", "guard_policy"} & set(given):
             given["people"] = [self.lab.keys.person("alice"), self.lab.keys.person("bob")]
         given = {name: value for name, value in given.items() if value is not None}
-        with (
-            patch_module_args({**given, "_ansible_check_mode": check}),
-            pytest.raises(SystemExit) as ended,
-        ):
+        given["_ansible_check_mode"] = check
+        with patch_module_args(given), pytest.raises(SystemExit) as ended:
             git_signatures_info.main()
         result: dict[str, Any] = json.loads(self.capsys.readouterr().out)
         assert bool(ended.value.code) == bool(result.get("failed"))
@@ -169,10 +172,10 @@ def test_another_policy_and_another_time_are_judged_anew(
     people = [lab.keys.person("alice", valid_before="2027-01-01")]
     assert statuses(run(people=people)) == ["pass"]
     assert run(people=people)["repositories"][0]["from_cache"] is True
-    monkeypatch.setattr(_git_audit_io.time, "time", lambda: float(NOW + 365 * 86400))
+    clock(monkeypatch, NOW + 365 * 86400)
     result = run(people=people)
     assert (statuses(result), result["commits"][0]["status"]) == (["fail"], "expired")
-    monkeypatch.setattr(_git_audit_io.time, "time", lambda: float(NOW))
+    clock(monkeypatch, NOW)
     assert statuses(run(people=[lab.keys.person("alice", revoked=True)])) == ["fail"]
     assert statuses(run(people=[lab.keys.person("bob")])) == ["fail"]
 
@@ -384,8 +387,7 @@ def test_a_program_that_is_missing_leaves_the_history_unknown(
     lab: Lab, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     main(lab, lab.commit())
-    real = _git_spawn_io.clean_environment
-    monkeypatch.setattr(_git_spawn_io, "clean_environment", lambda: {**real(), "PATH": "/nowhere"})
+    monkeypatch.setattr(_git_spawn_io, "clean_environment", lambda: {"PATH": "/nowhere"})
     result = run()
     assert statuses(result) == ["unknown"]
     assert "ssh-keygen is not installed" in result["controls"][0]["reason"]
