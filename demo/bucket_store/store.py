@@ -70,15 +70,15 @@ def make_buckets(port: int) -> None:
     s3.put_bucket_policy(Bucket="twin-logs", Policy=logged)
 
 
-def start(port: int, pidfile: Path) -> str:
-    """Start it in the background."""
+def start(port: int, pidfile: Path, program: list[str] | None = None) -> str:
+    """Start it in the background; another program than this one makes its own buckets."""
     if pidfile.exists() and answers(port):
         return "running"
     if answers(port):
         raise SystemExit(f"port {port} is taken by something else")
     pidfile.parent.mkdir(parents=True, exist_ok=True)
     subprocess.Popen(
-        [sys.executable, __file__, "serve", str(port), str(pidfile)],
+        [*(program or [sys.executable, __file__]), "serve", str(port), str(pidfile)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -86,7 +86,8 @@ def start(port: int, pidfile: Path) -> str:
         cwd="/",
     )
     wait(port, wanted=True)
-    make_buckets(port)
+    if program is None:
+        make_buckets(port)
     return "started"
 
 
