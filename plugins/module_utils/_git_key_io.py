@@ -101,6 +101,8 @@ def _make_openpgp(desk: Desk, one: Identity, passphrase: str) -> None:
 
 
 def _openpgp_keys(desk: Desk, one: Identity) -> list[str]:
+    if not os.path.isdir(desk.who.path("~/.gnupg")):
+        return []  # gpg would make one, even in check mode
     # Not one that must succeed: without such a key gpg ends with an error.
     done = desk.call("gpg", "--batch", "--with-colons", "--list-secret-keys", f"<{one.email}>")
     return secret_keys(text_of(done.out))

@@ -67,13 +67,16 @@ def prove(
                 return _prove(desk, one, settings, more, (fd,))
         return _prove(desk, one, settings, {}, ())
     except (_NotProven, ProgramError) as error:
-        kind, sentence = why(str(error))
+        said = str(error)
+        if one.format != "ssh" and why(said)[0] == "other":
+            said += _asked(desk, one, settings)
+        kind, sentence = why(said)
         what = error.what if isinstance(error, _NotProven) else "a commit cannot be signed"
         if kind == "socket":
             sentence += _socket_length(desk)
         if kind == NEEDS_PERSON and not one.unattended:
             return Proof("unknown", "only its owner can type the passphrase of this key", kind)
-        return Proof("fail", f"{what}: {sentence}", kind, {"said": str(error)[-500:]})
+        return Proof("fail", f"{what}: {sentence}", kind, {"said": said[-500:]})
 
 
 def _prove(
@@ -175,6 +178,21 @@ def _gpg_evidence(settings: Sequence[Setting], status: str) -> Dict[str, Any]:
             "another key has signed",
         )
     return {"key": signer}
+
+
+def _asked(desk: Desk, one: signing.Identity, settings: Sequence[Setting]) -> str:
+    """What the program itself says: git before 2.44 keeps it for itself."""
+    program = "gpgsm" if one.format == "x509" else "gpg"
+    program = (
+        value_of(settings, f"gpg.{one.format}.program")
+        or value_of(settings, "gpg.program")
+        or program
+    )
+    key = value_of(settings, "user.signingkey")
+    try:
+        return text_of(desk.call(program, "-bsau", key, stdin=b"proof").err)
+    except ProgramError as error:
+        return str(error)
 
 
 def _socket_length(desk: Desk) -> str:

@@ -62,7 +62,7 @@ _CAUSES: Tuple[Tuple[str, str, str], ...] = (
     ("key", r"invalid format|error in libcrypto", "the key file holds no private key"),
     (
         "key",
-        r"[Nn]o secret key|skipped \"",
+        r"[Nn]o secret key|skipped \"|can't sign using .*No public key",
         "the keyring of the one who signs has no such secret key",
     ),
     (
