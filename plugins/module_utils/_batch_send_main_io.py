@@ -1,0 +1,107 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Seal what is new and bring it to the receiver (I/O): the program behind the sending timer.
+
+Only sealed files are ever written, so that there is no plain copy to leave behind. A batch stays in the outbox until
+all of it lies in the receiver's zone; the next run goes on where this one was cut short.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import sys
+import time
+from typing import Any, List, Mapping, Sequence, Tuple
+
+from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_send as send
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch_seal_io import seal
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
+    MANIFEST,
+    SealOptions,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
+    ProgramError,
+    clean_environment,
+    run,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import FilesError
+
+_ASKING = 120.0  # seconds for some small answers
+
+
+class NotSent(Exception):
+    """The receiver does not take a batch; one sentence. The batch stays in the outbox."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Entry of the program: the path of the job's configuration. 0 when nothing is left to be sent."""
+    with open(arguments[0], encoding="utf-8") as stream:
+        config = json.load(stream)
+    keys = os.environ["RUNTIME_DIRECTORY"]
+    try:
+        lock = os.open(config["outbox"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # What waits goes first: the receiver refuses a batch that is older than the last one.
+        deliver(config, keys)
+        sealed = seal(seal_options(config, keys), int(time.time()), run)
+        print(f"<6>{sealed.why}", flush=True)
+        if sealed.changed:
+            deliver(config, keys)
+    except (ControlError, FilesError, NotSent, OSError, ProgramError) as error:
+        print(f"<3>{error}", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+def seal_options(config: Mapping[str, Any], keys: str) -> SealOptions:
+    """What is sealed, and for whom; `keys` is the directory with our keys."""
+    return SealOptions(
+        sources=tuple(config["sources"]),
+        outbox=config["outbox"],
+        state_dir=config["state_dir"],
+        sender=config["sender"],
+        signing_key=f"{keys}/signing_key",
+        recipients=tuple(config["recipients"]),
+        passphrase_file=f"{keys}/passphrase" if config["passphrase"] else None,
+    )
+
+
+def deliver(config: Mapping[str, Any], keys: str) -> None:
+    """Send all batches of the outbox in their order."""
+    outbox = config["outbox"]
+    waiting: List[Tuple[int, str, List[str]]] = []
+    for batch, names in send.batches(os.listdir(outbox)).items():
+        with open(f"{outbox}/{batch}{MANIFEST}", "rb") as stream:
+            waiting.append((send.sequence(stream.read()), batch, names))
+    for _number, batch, names in sorted(waiting):
+        _deliver(config, keys, batch, names)
+
+
+def _deliver(config: Mapping[str, Any], keys: str, batch: str, names: Sequence[str]) -> None:
+    outbox = config["outbox"]
+    command = send.sftp_command(config["receiver"], f"{keys}/login_key", config["known_hosts"])
+    sizes = [(name, os.stat(f"{outbox}/{name}").st_size) for name in names]
+    asked = run(command, send.questions(names), clean_environment(), _ASKING)
+    if asked.code != 0:
+        raise NotSent(f"cannot reach {config['receiver']['host']}: {_last(asked.err)}")
+    todo, other = send.missing(sizes, send.listed(asked.out))
+    if other:
+        raise NotSent(f"{other} lies in the zone with another size; it goes when it is stale there")
+    commands = send.uploads(outbox, todo, secrets.token_hex(4))
+    done = run(command, commands, clean_environment(), float(config["timeout"]))
+    if done.code != 0:
+        raise NotSent(f"batch {batch} was not taken: {_last(done.err)}")
+    # The manifest goes first: without it the rest is no batch that would be sent again.
+    for name in reversed(names):
+        os.unlink(f"{outbox}/{name}")
+    print(f"<6>sent batch {batch}: {len(todo)} of {len(names)} files now", flush=True)
+
+
+def _last(output: bytes) -> str:
+    lines = [one for one in output.decode("utf-8", "replace").splitlines() if one.strip()]
+    return ascii(lines[-1].strip())[1:-1] if lines else "no reason was given"

@@ -1,0 +1,119 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Open all batches that were collected (I/O): the unprivileged part of the service.
+
+Each batch gets a line in the journal and a line of JSON in the log; what becomes of it is decided by open_batches().
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict
+from typing import Any, Dict, Mapping, Sequence
+
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch_open_io import open_batches
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
+    Identity,
+    OpenOptions,
+    Outcome,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
+    ProgramError,
+    run,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
+    FilesError,
+    read_file,
+    remove_tree,
+    scan,
+)
+
+_PRIORITY = {"published": 6, "already": 6, "quarantined": 4}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Entry of the program: the path of receiver.json. 1 when something other than a batch is at fault."""
+    with open(arguments[0], encoding="utf-8") as stream:
+        config = json.load(stream)
+    failed = 0
+    for zone in config["zones"]:
+        try:
+            for outcome in _open(config, zone):
+                report(config["log"], zone["account"], outcome)
+            _forget(config, zone)
+        except (ControlError, FilesError, OSError, ProgramError) as error:
+            print(f"<3>{zone['account']}: {error}", flush=True)
+            failed = 1
+    return failed
+
+
+def _open(config: Mapping[str, Any], zone: Mapping[str, Any]) -> Sequence[Outcome]:
+    base, account = config["directory"], zone["account"]
+    incoming = f"{base}/incoming/{account}"
+    if not os.listdir(incoming):
+        return ()
+    options = options_of(config, zone, os.environ["RUNTIME_DIRECTORY"])
+    return tuple(open_batches(incoming, options, int(time.time()), run))
+
+
+def options_of(config: Mapping[str, Any], zone: Mapping[str, Any], secrets: str) -> OpenOptions:
+    """What batches of a zone are opened with; `secrets` is the directory with our keys."""
+    base, account = config["directory"], zone["account"]
+    return OpenOptions(
+        allowed_signers=_content(config["allowed_signers"]),
+        revocations=_content(config["revocations"]),
+        destination=f"{base}/published/{account}",
+        quarantine=f"{base}/quarantine/{account}",
+        state_dir=f"{config['state_dir']}/{account}",
+        senders=(zone["sender"],),
+        identities=tuple(
+            Identity(f"{secrets}/identity-{number}.key", certificate)
+            for number, certificate in enumerate(config["certificates"])
+        ),
+        passphrase_file=f"{secrets}/passphrase" if config["passphrase"] else None,
+        maximum_bytes=config["maximum_bytes"],
+        maximum_files=config["maximum_files"],
+        maximum_age=config["maximum_age"],
+        validate=tuple(config["validate"]),
+        validate_seconds=float(config["validate_seconds"]),
+    )
+
+
+def _content(path: str) -> bytes:
+    state = read_file(path)
+    return state.content if state else b""
+
+
+def report(log: str, account: str, outcome: Outcome) -> None:
+    """One batch in the journal and in the log. All text of the sender's is escaped by json."""
+    entry: Dict[str, Any] = {
+        **asdict(outcome),
+        "reason": outcome.reason.value if outcome.reason else None,
+        "account": account,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    line = json.dumps(entry, sort_keys=True)
+    print(f"<{_PRIORITY.get(outcome.status, 6)}>{line}", flush=True)
+    # One write of less than a page: lines of two writers do not mix.
+    fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+    try:
+        os.write(fd, line.encode("ascii") + b"\n")
+    finally:
+        os.close(fd)
+
+
+def _forget(config: Mapping[str, Any], zone: Mapping[str, Any]) -> None:
+    """Remove what was in quarantine for as long as it shall be kept."""
+    place = f"{config['directory']}/quarantine/{zone['account']}"
+    oldest = (time.time() - config["quarantine_seconds"]) * 1e9
+    for name, entry in (scan(place) or {}).items():
+        if entry.mtime_ns < oldest:
+            if entry.kind == "directory":
+                remove_tree(f"{place}/{name}")
+            else:
+                os.unlink(f"{place}/{name}")
+            print(f"<6>{zone['account']}: removed {name!a} from quarantine", flush=True)

@@ -1,0 +1,57 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hand keys that only root can read to a service (I/O): into its own directory in memory, for as long as it runs.
+
+systemd's LoadCredential= is made for that, and leaves an unprivileged service without them in a container whose mounts
+are private. So this is done by a step of the service that runs as root within its sandbox.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+from typing import Mapping, Sequence
+
+from ansible_collections.twinguard.hardening.plugins.module_utils._journal_io import write_all
+from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
+    FilesError,
+    doing,
+    open_dir,
+    read_file,
+)
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Entry of the program: a configuration with `user` and `secrets`."""
+    with open(arguments[0], encoding="utf-8") as stream:
+        config = json.load(stream)
+    try:
+        hand_over(config["secrets"], config["user"], os.environ["RUNTIME_DIRECTORY"])
+    except FilesError as error:
+        print(f"<3>{error}", flush=True)
+        return 1
+    return 0
+
+
+def hand_over(secrets: Mapping[str, str], user: str, directory: str) -> None:
+    """Copy each secret to `directory`/name, for the user alone. Raises FilesError."""
+    account = pwd.getpwnam(user)
+    place = open_dir(directory)
+    try:
+        for name, path in secrets.items():
+            found = read_file(path)
+            if found is None:
+                raise FilesError(path, "read", "it does not exist")
+            with doing("write", f"{directory}/{name}"):
+                fd = os.open(name, _NEW, 0o400, dir_fd=place)
+                try:
+                    write_all(fd, found.content)
+                    os.fchown(fd, account.pw_uid, account.pw_gid)
+                finally:
+                    os.close(fd)
+    finally:
+        os.close(place)

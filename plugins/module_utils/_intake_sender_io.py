@@ -1,0 +1,286 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Have the sending side of data intake as it is wanted, and prove it (I/O)."""
+
+from __future__ import annotations
+
+import glob
+import os
+import tempfile
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
+
+from ansible_collections.twinguard.hardening.plugins.module_utils import (
+    _batch_send_main_io as send_io,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils import _intake_host_io as host_io
+from ansible_collections.twinguard.hardening.plugins.module_utils import (
+    _intake_secrets_io as keys_io,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch_send import sftp_command
+from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
+from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
+    Absent,
+    DirSpec,
+    FilesError,
+    FileSpec,
+    Transaction,
+    Wanted,
+    plan_files,
+    read_file,
+    remove_tree,
+    scan,
+    unfinished,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._intake_sender import (
+    CONFIG_DIR,
+    PROGRAM,
+    STATE_DIR,
+    UNIT_DIR,
+    USER,
+    Job,
+    job_files,
+    parse_jobs,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._intake_zone_state import COMMENT
+from ansible_collections.twinguard.hardening.plugins.module_utils._plan import Change, Plan
+from ansible_collections.twinguard.hardening.plugins.module_utils._program_files_io import (
+    LIB_DIR,
+    program_files,
+)
+
+TRANSACTION_DIR = "/var/lib/twinguard/sender"
+_LIB = f"{LIB_DIR}/{PROGRAM}"
+# Imported above, so that Ansible sends them along.
+_ENTRIES = {
+    one: module.__name__.rpartition(".")[2]
+    for one, module in (("send", send_io), ("keys", keys_io))
+}
+_UNREACHABLE = "the receiver does not let this host in (yet): "
+# What ssh says when somebody else answers; that is never a matter of time.
+_WRONG_HOST = ("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED")
+
+
+class Host:
+    """One sending host and its jobs. ControlError for bad options."""
+
+    def __init__(self, params: Mapping[str, Any], run: host_io.Runner) -> None:
+        self.jobs = parse_jobs(params)
+        self.verify = bool(params["verify"])
+        self.send_now = bool(params["send_now"])
+        self.run = run
+
+    def plan(self) -> Plan:
+        """What is to be done, out of what is there now."""
+        changes: List[Change] = []
+        account = host_io.account_of(USER)
+        if account is None:
+            changes.append(Change(f"account {USER}", None, "system account, no login\n"))
+        changes.extend(Change(path, None, "a new ed25519 key\n") for path in self._missing_keys())
+        changes.extend(plan_files(self._specs({})).changes)
+        if unfinished(TRANSACTION_DIR):
+            changes.append(Change("an earlier run", "ended midway\n", "is taken back\n"))
+        units = host_io.units(
+            self.run, [one.timer for one in self.jobs if one.schedule] or ["-.slice"]
+        )
+        for job in self.jobs:
+            if job.schedule:
+                unit = units.get(job.timer, {})
+                state = f"{unit.get('ActiveState', 'inactive')}, {unit.get('UnitFileState') or 'absent'}\n"
+                changes.append(Change(job.timer, state, "active, enabled\n"))
+        return Plan(tuple(changes))
+
+    def _missing_keys(self) -> List[str]:
+        return [p for job in self.jobs for p in job.own_keys if not os.path.exists(p)]
+
+    def _specs(self, keys: Mapping[str, Tuple[bytes, bytes]]) -> List[Wanted]:
+        places = (("/etc/systemd", 0o755), (UNIT_DIR, 0o755))
+        specs: List[Wanted] = [DirSpec(p, m, 0, 0) for p, m in places if not os.path.isdir(p)]
+        specs += [DirSpec(path, 0o755, 0, 0) for path in ("/etc/twinguard", CONFIG_DIR)]
+        specs += [DirSpec(job.directory, 0o755, 0, 0) for job in self.jobs]
+        specs += program_files(PROGRAM, _ENTRIES)
+        for path, (private, public) in keys.items():
+            specs.append(FileSpec(path, private, 0o600, 0, 0, secret=True))
+            specs.append(FileSpec(path + ".pub", public, 0o644, 0, 0))
+        files = {p: text for job in self.jobs for p, text in job_files(job, _LIB).items()}
+        specs += [FileSpec(path, text, 0o644, 0, 0) for path, text in files.items()]
+        specs += [Absent(path) for path in self._stale(files)]
+        return specs
+
+    def _stale(self, files: Mapping[str, bytes]) -> List[str]:
+        """Files of jobs that are no more, and recipients of jobs that have fewer. Keys stay."""
+        found = glob.glob(f"{UNIT_DIR}/twinguard-send-*.service")
+        found += glob.glob(f"{UNIT_DIR}/twinguard-send-*.timer")
+        for name, entry in (scan(CONFIG_DIR) or {}).items():
+            if entry.kind == "directory":
+                found += glob.glob(f"{CONFIG_DIR}/{name}/recipient-*.pem")
+                found += glob.glob(f"{CONFIG_DIR}/{name}/job.json")
+                found += glob.glob(f"{CONFIG_DIR}/{name}/known_hosts")
+        return sorted(path for path in found if path not in files)
+
+    def check(self) -> None:
+        """What stands in the way; HostError."""
+        for name in ("sftp", "ssh-keygen", "openssl", "useradd"):
+            if not host_io.program(name):
+                raise host_io.HostError(f"{name} is not installed on this host: install it first")
+        account = host_io.account_of(USER)
+        if account is not None and account.comment != COMMENT:
+            raise host_io.HostError(f"the account {USER} was not made by this module: remove it")
+        for job in self.jobs:
+            if job.schedule:
+                host_io.call(self.run, ["systemd-analyze", "calendar", job.schedule])
+            for group in job.groups:
+                if host_io.group_id(group) is None:
+                    raise host_io.HostError(f"the group {group} (groups) is not there")
+            public = f"{job.signing_key}.pub"  # ssh-keygen wants it beside the key
+            for path in (job.signing_key, public, job.login_key, job.passphrase_file):
+                own = path in job.own_keys or path[: -len(".pub")] in job.own_keys
+                if path and not own and not os.path.isfile(path):
+                    raise host_io.HostError(f"the file {path} is not there: put it there first")
+
+    def apply(self) -> None:
+        """Make it so. After an error the old files are back."""
+        if host_io.account_of(USER) is None:
+            host_io.make_account(self.run, USER, ())
+        keys = {path: self._new_key() for path in self._missing_keys()}
+        with Transaction(TRANSACTION_DIR) as files:
+            changed = files.stage(self._specs(keys))
+            gone = [p for p in changed if p.endswith(".timer") and not self._wanted(p)]
+            files.commit()
+            try:
+                self._switch(changed, gone)
+                files.confirm()
+            except (FilesError, host_io.HostError, OSError):
+                if files.committed:
+                    files.rollback()
+                    self.run([host_io.program("systemctl"), "daemon-reload"], b"")
+                raise
+
+    def _wanted(self, path: str) -> bool:
+        return os.path.basename(path) in [one.timer for one in self.jobs if one.schedule]
+
+    def _switch(self, changed: Sequence[str], gone: Sequence[str]) -> None:
+        if not os.path.isdir("/run/systemd/system"):
+            return
+        for path in gone:
+            # Its file is gone already: what it had enabled is a dangling link, and it may still tick.
+            host_io.systemctl(self.run, "disable", "--quiet", os.path.basename(path))
+            host_io.systemctl(self.run, "stop", os.path.basename(path))
+        if any(path.startswith(UNIT_DIR + "/") for path in changed):
+            host_io.systemctl(self.run, "daemon-reload")
+        for job in self.jobs:
+            if job.schedule:
+                host_io.systemctl(self.run, "enable", "--quiet", job.timer)
+                verb = "restart" if f"{UNIT_DIR}/{job.timer}" in changed else "start"
+                host_io.systemctl(self.run, verb, job.timer)
+
+    def _new_key(self) -> Tuple[bytes, bytes]:
+        place = tempfile.mkdtemp(prefix="twinguard-key-", dir="/run")  # memory, and ours alone
+        try:
+            words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", os.uname().nodename]
+            host_io.call(self.run, [*words, "-f", place + "/key"])
+            with open(place + "/key", "rb") as private, open(place + "/key.pub", "rb") as public:
+                return private.read(), public.read()
+        finally:
+            remove_tree(place)
+
+    def send(self) -> bool:
+        """Run all jobs now; whether anything was sealed. HostError with the reason of the first that fails."""
+        before = self._sealed()
+        for job in self.jobs:
+            try:
+                host_io.systemctl(self.run, "start", job.service)
+            except host_io.HostError as error:
+                words = ["journalctl", "-u", job.service, "-o", "cat", "-n", "5", "-p", "err"]
+                said = host_io.call(self.run, words).decode("utf-8", "replace").splitlines()
+                why = next((line for line in said if "systemd" not in line), str(error))
+                raise host_io.HostError(f"{job.name}: {why}") from error
+        return self._sealed() != before
+
+    def _sealed(self) -> Dict[str, bytes]:
+        found = {}
+        for job in self.jobs:
+            state = read_file(f"{STATE_DIR}/{job.name}/state/seal.json")
+            found[job.name] = state.content if state else b""
+        return found
+
+    def reach(self, job: Job) -> Tuple[str, str]:
+        """Whether the receiver lets us in: a status and why."""
+        receiver = {"host": job.host, "port": str(job.port), "account": job.account}
+        words = sftp_command(receiver, job.login_key, f"{job.directory}/known_hosts")
+        if not host_io.program("sftp"):
+            return "unknown", "sftp is not installed here"
+        status, _out, err = self.run(words, b"pwd\n")
+        if status == 0:
+            return "pass", f"{job.host} has the pinned host key and lets {job.account} in"
+        lines = [one.strip() for one in err.decode("utf-8", "replace").splitlines() if one.strip()]
+        said = lines[-1] if lines else f"status {status}"
+        wrong = next((one for one in lines if any(text in one for text in _WRONG_HOST)), "")
+        if wrong:
+            return "fail", f"{job.host} does not have the pinned host key: {wrong}"
+        return "unknown", _UNREACHABLE + said
+
+    def findings(self, pending: Plan, ask: bool) -> List[Dict[str, Any]]:
+        """One finding for each job."""
+        result = []
+        for job in self.jobs:
+            evidence = {
+                "receiver": f"{job.account}@{job.host}:{job.port}",
+                "waiting": _waiting(job),
+            }
+            left = [one.key for one in pending.changes]
+            if left:
+                status, why = "fail", f"{len(left)} changes are pending: {left[0]}"
+            elif ask:
+                status, why = self.reach(job)
+            else:
+                status, why = (
+                    "pass",
+                    "its files and timer are as wanted; the receiver was not asked",
+                )
+            result.append(finding("intake.sender", job.name, status, why, evidence))
+        return result
+
+    def keys(self) -> List[Dict[str, str]]:
+        """The public keys that the receiver must know."""
+        rows = []
+        for job in self.jobs:
+            row = {"name": job.name, "sender": job.sender}
+            for what, path in (("signing_key", job.signing_key), ("login_key", job.login_key)):
+                public = read_file(path + ".pub")
+                row[what] = public.content.decode("ascii", "replace").strip() if public else ""
+            rows.append(row)
+        return rows
+
+
+def _waiting(job: Job) -> int:
+    return sum(n.endswith(".manifest.json") for n in scan(f"{STATE_DIR}/{job.name}/outbox") or {})
+
+
+def enforce(host: Host, check_mode: bool) -> Dict[str, Any]:
+    """One run of the module; the result says `msg` when it has failed."""
+    plan = host.plan()
+    problem, sent = "", False
+    if not check_mode:
+        try:
+            host.check()
+            if plan.changed:
+                host.apply()
+            sent = host.send() if host.send_now else False
+        except (FilesError, host_io.HostError, OSError) as error:
+            problem = str(error)
+    pending = plan if check_mode else host.plan()
+    controls = host.findings(pending, host.verify and not check_mode)
+    result: Dict[str, Any] = {
+        "changed": (plan.changed or sent) and not problem,
+        "diff": plan.diff(),
+        "controls": controls,
+        "public_keys": host.keys(),
+        "sent": sent,
+    }
+    failed = [one for one in controls if one["status"] == "fail"]
+    if not check_mode and failed:
+        problem = problem or f"{failed[0]['resource']}: {failed[0]['reason']}"
+    if problem:
+        result["msg"] = problem
+    return result
