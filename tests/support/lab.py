@@ -178,6 +178,7 @@ def play(
     variables: Mapping[str, Any],
     *arguments: str,
     callback: str = "ansible.posix.json",
+    environment: Optional[Mapping[str, str]] = None,
 ) -> Run:
     """Run a playbook over the test hosts. Whatever else it does, no key may be in its output."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as extra:
@@ -186,7 +187,7 @@ def play(
         program = str(Path(sys.executable).parent / "ansible-playbook")
         done = subprocess.run(
             [program, "-i", str(INVENTORY), str(playbook), "-e", f"@{extra.name}", *arguments],
-            env=play_environment(ANSIBLE_STDOUT_CALLBACK=callback),
+            env=play_environment(ANSIBLE_STDOUT_CALLBACK=callback, **(environment or {})),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
