@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import Iterable, Mapping, NamedTuple, Sequence
 
-from workshop import BUILD, COLLECTIONS, ROOT, VENV, Problem, main, run, say
+from workshop import BUILD, COLLECTIONS, ROOT, VENV, Problem, install_packages, main, run, say
 
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / "twinguard.stamp"
@@ -131,11 +131,7 @@ def _make_venv_for_uv(python: str, place: Path) -> None:
             raise Problem(
                 f"{python} has no `venv`: install it (Debian: `apt-get install python3-venv`)."
             )
-        say("Installing python3-venv ...")
-        quiet_apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        run(["apt-get", "update", "-qq"], "refresh the package lists", env=quiet_apt, quiet=True)
-        install = ["apt-get", "install", "-y", "--no-install-recommends", "python3-venv"]
-        run(install, "install python3-venv", env=quiet_apt, quiet=True)
+        install_packages(["python3-venv"])
         python = "/usr/bin/python3"
     run([python, "-m", "venv", "--clear", place], "make the environment of uv", quiet=True)
 

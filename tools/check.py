@@ -1,6 +1,8 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the checks, in order, up to the first that fails, and count what was really tested.
+"""Run the checks up to the first that fails, and count what was really tested.
+
+Those that need containers run beside the others: two lanes, each in its order. After a failure no lane begins another.
 
     check.py                     all of them
     check.py lint unit           these groups, or single checks by name
@@ -15,7 +17,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Callable, Mapping, NamedTuple, Sequence
@@ -36,12 +40,17 @@ VM_ENDING = "_vm"
 MACHINES = {"molecule-12": "12", "molecule-13": "13"}
 
 
+# What runs in containers; everything else is the other lane.
+WITH_CONTAINERS = "containers"
+
+
 class Step(NamedTuple):
-    """One check: the group it is asked for by, its name, and what runs it and counts."""
+    """One check: the group it is asked for by, its name, what runs it and counts, and beside what it may run."""
 
     group: str
     name: str
     act: Callable[[], Counts]
+    lane: str = ""
 
 
 def log_of(name: str) -> Path:
@@ -82,7 +91,7 @@ def logged(
             except subprocess.TimeoutExpired:
                 lines = log_of(name).read_text("utf-8", "replace").split("\n")
                 last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-                say(f"    {time.monotonic() - began:4.0f} s  {last[:110]}")
+                say(f"    {time.monotonic() - began:4.0f} s  {name}: {last[:100]}")
 
 
 def tool(name: str, program: str, *words: str) -> Counts:
@@ -221,7 +230,15 @@ def steps(only: str | None = None) -> list[Step]:
     if only is not None and only not in names:
         raise Problem(f"SCENARIO={only} is not there; there are: {', '.join(names) or 'none'}.")
     chosen = [only] if only else names
-    hosts = [Step("molecule", f"molecule-{name}", partial(scenario, name)) for name in chosen]
+    hosts = [
+        Step(
+            "molecule",
+            f"molecule-{name}",
+            partial(scenario, name),
+            "" if name.endswith(VM_ENDING) else WITH_CONTAINERS,
+        )
+        for name in chosen
+    ]
     return [
         Step("lint", "ruff", lambda: tool("ruff", "ruff", "check", ".")),
         Step("lint", "format", lambda: tool("format", "ruff", "format", "--check", ".")),
@@ -240,7 +257,7 @@ def steps(only: str | None = None) -> list[Step]:
         Step("sanity", "sanity-targets", sanity_targets),
         Step("units", "units", units),
         Step("galaxy", "galaxy", galaxy_checks),
-        Step("faults", "faults", faults),
+        Step("faults", "faults", faults, WITH_CONTAINERS),
         *(hosts or [Step("molecule", "molecule", no_scenario)]),
     ]
 
@@ -254,34 +271,49 @@ def show_failure(name: str) -> None:
 
 
 def carry_out(plan: Sequence[Step]) -> Counts:
-    """Run the steps up to the first that fails; return all counts together."""
-    done: list[Counts] = []
-    for number, step in enumerate(plan, start=1):
-        say(f"[{number}/{len(plan)}] {step.name} ...")
-        for old in files_of(step.name, "*"):
-            old.unlink()
-        began = time.monotonic()
-        try:
-            counts = step.act()
-        except Problem as problem:
-            counts = Counts(failed=1, notes=(str(problem),))
-        done.append(counts)
-        seconds = round(time.monotonic() - began, 1)
-        (RESULTS / f"{step.name}.json").write_text(
-            json.dumps({**counts._asdict(), "seconds": seconds}), "utf-8"
+    """Run the steps up to the first failure, each lane in its order; return all counts together."""
+    lanes = list(dict.fromkeys(step.lane for step in plan))
+    ended: dict[str, Counts] = {}
+    failed = threading.Event()
+
+    def walk(lane: str) -> None:
+        for number, step in enumerate(plan, start=1):
+            if step.lane == lane and not failed.is_set():
+                say(f"[{number}/{len(plan)}] {step.name} ...")
+                ended[step.name] = one(step, failed)
+
+    with ThreadPoolExecutor(max_workers=len(lanes) or 1) as pool:
+        for lane in [pool.submit(walk, lane) for lane in lanes]:
+            lane.result()
+    if failed.is_set():
+        red = ", ".join(
+            step.name for step in plan if step.name in ended and ended[step.name].failed
         )
-        if counts.failed:
-            show_failure(step.name)
-        for note in counts.notes:
-            say(f"    {note}")
-        say(f"    {counts.line()} ({seconds} s)")
-        if counts.failed:
-            rest = ", ".join(later.name for later in plan[number:])
-            say(
-                f"{step.name} failed; see {RESULTS.relative_to(ROOT)}/. Not run: {rest or 'nothing'}."
-            )
-            break
-    return total(done)
+        rest = ", ".join(step.name for step in plan if step.name not in ended)
+        say(f"{red} failed; see {RESULTS.relative_to(ROOT)}/. Not run: {rest or 'nothing'}.")
+    return total([ended[step.name] for step in plan if step.name in ended])
+
+
+def one(step: Step, failed: threading.Event) -> Counts:
+    """Run a step, keep its counts in a file, and say how it ended; set the event if it failed."""
+    for old in files_of(step.name, "*"):
+        old.unlink()
+    began = time.monotonic()
+    try:
+        counts = step.act()
+    except Problem as problem:
+        counts = Counts(failed=1, notes=(str(problem),))
+    seconds = round(time.monotonic() - began, 1)
+    (RESULTS / f"{step.name}.json").write_text(
+        json.dumps({**counts._asdict(), "seconds": seconds}), "utf-8"
+    )
+    if counts.failed:
+        failed.set()
+        show_failure(step.name)
+    # One call, so that the lines of two lanes do not mix.
+    notes = [f"    {note}" for note in counts.notes]
+    say("\n".join([*notes, f"    {step.name}: {counts.line()} ({seconds} s)"]))
+    return counts
 
 
 def choose(plan: Sequence[Step], asked: Sequence[str]) -> list[Step]:

@@ -19,7 +19,7 @@ import subprocess
 from pathlib import Path
 from typing import Mapping, NamedTuple
 
-from workshop import BUILD, ROOT, Problem, main, run, say, wait_for
+from workshop import BUILD, ROOT, Problem, install_packages, main, run, say, wait_for
 
 PIDFILE = BUILD / "engine.pid"
 LOG = BUILD / "engine.log"
@@ -101,13 +101,8 @@ def look(wanted: str | None) -> Host:
 
 def install() -> None:
     """Install Docker from the distribution."""
-    say("Installing the container engine (docker.io) ...")
-    quiet_apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    run(["apt-get", "update", "-qq"], "refresh the package lists", env=quiet_apt, quiet=True)
     # iptables is only recommended by docker.io, yet its bridge network does not come up without.
-    packages = ["docker.io", "iptables", "ca-certificates"]
-    command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
-    run(command, "install docker.io", env=quiet_apt, quiet=True)
+    install_packages(["docker.io", "iptables", "ca-certificates"])
 
 
 def start() -> None:

@@ -23,7 +23,7 @@ import time
 from typing import Mapping, NamedTuple
 
 import engine as engines
-from workshop import BUILD, Problem, main, run, say
+from workshop import BUILD, Problem, install_packages, main, run, say
 
 LABEL = "twinguard.recipe"
 NAME = "localhost/twinguard/debian{release}:base"
@@ -123,18 +123,7 @@ def have_mmdebstrap() -> bool:
         return True
     if not engines.look("docker").apt or os.geteuid() != 0:
         return False
-    say("Installing mmdebstrap ...")
-    quiet_apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    run(["apt-get", "update", "-qq"], "refresh the package lists", env=quiet_apt, quiet=True)
-    install = [
-        "apt-get",
-        "install",
-        "-y",
-        "--no-install-recommends",
-        "mmdebstrap",
-        "debian-archive-keyring",
-    ]
-    run(install, "install mmdebstrap", env=quiet_apt, quiet=True)
+    install_packages(["mmdebstrap", "debian-archive-keyring"])
     return True
 
 

@@ -20,7 +20,7 @@ from typing import Mapping, NamedTuple
 
 import engine as engines
 from image import LEFT_OUT, SUITES, Suite
-from workshop import BUILD, Problem, run, say
+from workshop import BUILD, Problem, install_packages, run, say
 
 VMS = BUILD / "vm"
 DISK_SIZE = 4 * 1024**3
@@ -142,11 +142,7 @@ def ensure_programs() -> None:
         raise Problem(
             f"The test machine needs the packages {names}: install them, then run this again."
         )
-    say(f"Installing {names} ...")
-    quiet_apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    run(["apt-get", "update", "-qq"], "refresh the package lists", env=quiet_apt, quiet=True)
-    command = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
-    run(command, f"install {names}", env=quiet_apt, quiet=True)
+    install_packages(missing)
 
 
 def make_key(key: Path) -> None:

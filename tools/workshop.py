@@ -8,6 +8,7 @@ library only.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shlex
 import subprocess
@@ -78,6 +79,22 @@ def run(
             f"Could not {doing}: `{shlex.join(words)}` ended with code {done.returncode}.{tail}"
         )
     return done.stdout if quiet else ""
+
+
+def install_packages(packages: Sequence[str]) -> None:
+    """Install Debian packages on this machine; one caller at a time, since apt refuses a second one.
+
+    :raises Problem: with apt's own words.
+    """
+    names = " ".join(packages)
+    quiet_apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / "apt.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        say(f"Installing {names} ...")
+        run(["apt-get", "update", "-qq"], "refresh the package lists", env=quiet_apt, quiet=True)
+        run(command, f"install {names}", env=quiet_apt, quiet=True)
 
 
 def wait_for(ready: Callable[[], bool], seconds: float, interval: float = 0.2) -> bool:

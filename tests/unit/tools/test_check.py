@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import check
@@ -39,6 +40,49 @@ def test_the_run_stops_at_the_first_failure_and_names_what_was_not_run(results: 
     assert "skipped: x: no audit here" in said
     assert "Not run: three." in said
     assert "[3/3]" not in said
+
+
+def test_a_check_in_containers_runs_beside_the_others_which_keep_their_order(results: Path):
+    met = threading.Barrier(2, timeout=60)
+    order: list[str] = []
+
+    def meet(name: str) -> Counts:
+        met.wait()
+        order.append(name)
+        return Counts(passed=1)
+
+    def follow() -> Counts:
+        order.append("two")
+        return Counts(passed=1)
+
+    plan = [
+        Step("a", "one", lambda: meet("one")),
+        Step("a", "two", follow),
+        Step("b", "hosts", lambda: meet("hosts"), check.WITH_CONTAINERS),
+    ]
+    assert check.carry_out(plan)[:3] == (3, 0, 0)
+    assert order.index("one") < order.index("two")
+
+
+def test_after_a_failure_neither_lane_begins_another_check(
+    results: Path, capsys, monkeypatch: pytest.MonkeyPatch
+):
+    ended = threading.Event()
+    # It is shown only after it was noted.
+    monkeypatch.setattr(check, "show_failure", lambda name: ended.set())
+
+    def wait_for_the_failure() -> Counts:
+        assert ended.wait(60)
+        return Counts(passed=1)
+
+    plan = [
+        step("a", "red", Counts(failed=1)),
+        Step("b", "busy", wait_for_the_failure, check.WITH_CONTAINERS),
+        Step("b", "later", lambda: Counts(passed=1), check.WITH_CONTAINERS),
+    ]
+    assert check.carry_out(plan)[:3] == (1, 1, 0)
+    assert "red failed" in (said := capsys.readouterr().out)
+    assert "Not run: later." in said
 
 
 def test_the_log_of_a_failed_check_is_shown(results: Path, capsys):
