@@ -67,16 +67,21 @@ def test_a_check_in_containers_runs_beside_the_others_which_keep_their_order(res
 def test_after_a_failure_neither_lane_begins_another_check(
     results: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ):
-    ended = threading.Event()
+    begun, ended = threading.Event(), threading.Event()
     # It is shown only after it was noted.
     monkeypatch.setattr(check, "show_failure", lambda name: ended.set())
 
+    def fail_beside_it() -> Counts:
+        assert begun.wait(60)
+        return Counts(failed=1)
+
     def wait_for_the_failure() -> Counts:
+        begun.set()
         assert ended.wait(60)
         return Counts(passed=1)
 
     plan = [
-        step("a", "red", Counts(failed=1)),
+        Step("a", "red", fail_beside_it),
         Step("b", "busy", wait_for_the_failure, check.WITH_CONTAINERS),
         Step("b", "later", lambda: Counts(passed=1), check.WITH_CONTAINERS),
     ]
