@@ -130,6 +130,15 @@ def matching(patterns: Sequence[str], refs: Mapping[str, str]) -> List[Tip]:
     ]
 
 
+def tag_names(tips: Sequence[Tip]) -> Dict[str, List[str]]:
+    """Under which names each tag stands; one tag can stand under several."""
+    names: Dict[str, List[str]] = {}
+    for tip in tips:
+        if tip.revision.startswith("refs/tags/"):
+            names.setdefault(tip.id, []).append(tip.revision)
+    return names
+
+
 def is_pattern(revision: str) -> bool:
     """Whether a revision stands for refs that have to be looked up."""
     return revision.startswith("refs/") and any(one in revision for one in "*?[")

@@ -25,6 +25,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._git_audit imp
     guarded,
     is_pattern,
     matching,
+    tag_names,
     targets,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_cache import (
@@ -138,7 +139,7 @@ class _Audit:
             self.target.policy,
             self.now,
             accepted=self._record(),
-            refs={tip.id: tip.revision for tip in tips if tip.revision[:10] == "refs/tags/"},
+            refs=tag_names(tips),
             work=work,
         )
         if keep and self.cache:

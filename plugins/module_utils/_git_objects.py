@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 LARGEST = 1024 * 1024
 """Bytes; a commit or tag above it is refused instead of read."""
@@ -68,9 +68,18 @@ class Signed:
 def object_id(kind: str, content: bytes, length: int) -> str:
     """The id that git gives to the content; the length, 40 or 64, tells which digest it uses."""
     head = f"{kind} {len(content)}".encode("ascii") + b"\0"
-    # SHA-1 is what git names objects by; nothing here trusts it more than git does.
-    digest = hashlib.sha256 if length == 64 else hashlib.sha1
-    return digest(head + content).hexdigest()
+    if length == 64:
+        return hashlib.sha256(head + content).hexdigest()
+    # What git names objects by; nothing here trusts it more than git does.
+    return _sha1(head + content).hexdigest()
+
+
+def _sha1(data: bytes) -> Any:
+    """SHA-1, also where it is switched off for security: Python 3.9 can be told that this is none."""
+    try:
+        return hashlib.sha1(data, usedforsecurity=False)  # type: ignore[call-arg,unused-ignore]
+    except TypeError:
+        return hashlib.sha1(data)  # noqa: S324
 
 
 def shown(text: bytes, length: int = 100) -> str:

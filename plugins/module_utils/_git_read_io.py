@@ -54,6 +54,7 @@ class Repository:
             "GIT_ALLOW_PROTOCOL": "none",
             "GIT_OPTIONAL_LOCKS": "0",
             "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ATTR_NOSYSTEM": "1",
             **{name: value for name, value in self.quarantine.items() if name in QUARANTINE},
         }
 
@@ -67,7 +68,8 @@ class Repository:
         """Run a command of git. GitFailure when it ends with another code."""
         environment = {**self.environment(), **(more or {})}
         try:
-            done = run(["git", *_SETTINGS, *words], stdin, environment)
+            # In no work tree: its attributes would have a say in merges.
+            done = run(["git", *_SETTINGS, *words], stdin, environment, cwd="/")
         except ProgramError as error:
             raise GitFailure(str(error)) from error
         if done.code not in codes:

@@ -40,6 +40,9 @@ class Policy:
     pinned_roots: Tuple[str, ...] = ()
     exceptions: Mapping[str, str] = field(default_factory=dict)
     clock_skew: int = CLOCK_SKEW
+    _owners: Dict[str, List[Tuple[Person, Key, bool]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def digest(self) -> str:
         """Changes whenever a verdict could change for another reason than the time."""
@@ -49,13 +52,15 @@ class Policy:
 
     def owners(self, line: str) -> List[Tuple[Person, Key, bool]]:
         """Who has the SSH key 'type base64': the person, the key, whether it is a forge."""
-        found: List[Tuple[Person, Key, bool]] = []
+        return self._owners.get(line, [])
+
+    def __post_init__(self) -> None:
+        # Looked up for each commit of a history.
         for forge, group in ((False, self.people), (True, self.forges)):
             for person in group:
-                found += [
-                    (person, key, forge) for key in person.keys if key.ssh and key.ssh.line == line
-                ]
-        return found
+                for key in person.keys:
+                    if key.ssh:
+                        self._owners.setdefault(key.ssh.line, []).append((person, key, forge))
 
 
 @dataclass(frozen=True)

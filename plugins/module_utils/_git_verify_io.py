@@ -18,6 +18,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._git_objects i
     Signed,
     parse_commit,
     parse_tag,
+    shown,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_read_io import (
     GitFailure,
@@ -96,7 +97,7 @@ def verify(
     seen_at: int,
     *,
     accepted: Iterable[Accepted] = (),
-    refs: Optional[Mapping[str, str]] = None,
+    refs: Optional[Mapping[str, Union[str, Sequence[str]]]] = None,
     work: Optional[Work] = None,
 ) -> List[Verdict]:
     """The verdict of each commit that `new` has and `not_` has not, parents first, then the tags.
@@ -105,7 +106,7 @@ def verify(
     trusted. With `not_` empty and roots pinned, each of `new` must descend from a root.
     `repository`: its path, or in a hook Repository(path, {name: value of each of QUARANTINE}).
     `seen_at`: now, by the server's clock; `accepted`: the server's record of earlier pushes.
-    `refs`: id of a tag -> 'refs/tags/v1', so that a tag cannot be put under another name.
+    `refs`: id of a tag -> 'refs/tags/v1' or several, so that a tag cannot be put under another name.
     `work`: brings own verdicts of an earlier run, takes what was done.
 
     All is well when every verdict is `accepted` (an empty list included). Raises GitFailure or
@@ -119,7 +120,8 @@ def verify(
     roots, missing = _roots(place, policy)
     base = [*not_, *roots]
     inside, edge = place.commits(new, base)
-    tips = [one for one in new if one not in set(inside)]
+    known = frozenset(inside)
+    tips = [one for one in dict.fromkeys(new) if one not in known]
     found = _Range(inside, edge, place.objects([*tips, *inside, *edge]))
     tags, wrong = _tags(place, tips, found, refs or {})
     _parse(found, bool(base))
@@ -147,9 +149,9 @@ def _repository_problems(place: Repository) -> List[Verdict]:
     """What makes the repository show another history than the one that is verified."""
     problems = []
     for name in place.replacements():
-        shown_name = name[len("replace/") :] if name.startswith("replace/") else name
+        hidden = name[len("replace/") :] if name.startswith("replace/") else name
         problems.append(
-            refusal(shown_name, "replaced", "refs/replace makes git show another object for it")
+            refusal(hidden, "replaced", "refs/replace makes git show another object for it")
         )
     for status, name in (("grafted", "info/grafts"), ("shallow", "shallow")):
         if place.has(name):
@@ -181,7 +183,10 @@ def _foreign(
 
 
 def _tags(
-    place: Repository, tips: Sequence[str], found: _Range, refs: Mapping[str, str]
+    place: Repository,
+    tips: Sequence[str],
+    found: _Range,
+    refs: Mapping[str, Union[str, Sequence[str]]],
 ) -> Tuple[List[Signed], List[Verdict]]:
     """The annotated tags among the tips, the inner ones first, and the verdicts of impossible ones."""
     tags: List[Signed] = []
@@ -189,10 +194,13 @@ def _tags(
     for tip in tips:
         chain: List[Signed] = []
         fault = _tag_chain(place, tip, found, chain)
-        ref = refs.get(tip, "")
-        if fault is None and chain and ref and ref != "refs/tags/" + chain[0].name:
-            reason = f"it was made as the tag {chain[0].name.encode('ascii', 'replace').decode()!r}"
-            fault = refusal(tip, "wrong_tag_name", f"{reason}, not as {ref}", "tag")
+        names = refs.get(tip, ())
+        for ref in [names] if isinstance(names, str) else names:
+            if fault is None and chain and ref != "refs/tags/" + chain[0].name:
+                made = shown(chain[0].name.encode("utf-8", "replace"))
+                where = shown(ref.encode("utf-8", "surrogateescape"))
+                reason = f"it was made as the tag '{made}', not as {where}"
+                fault = refusal(tip, "wrong_tag_name", reason, "tag")
         if fault is not None:
             found.faults[tip] = fault
             wrong.append(fault)

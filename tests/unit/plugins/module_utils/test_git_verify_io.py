@@ -323,6 +323,29 @@ def test_what_a_merge_driver_of_the_repository_does_is_not_asked(lab: Lab) -> No
     assert lab.status(merge, [root]) == "good"
 
 
+def test_the_attributes_of_a_directory_have_no_say_in_a_merge(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = lab.commit(tree=lab.tree_of(a="a\n"))
+    left = lab.commit(root, tree=lab.tree_of(a="a\nx\n"))
+    right = lab.commit(root, tree=lab.tree_of(a="a\ny\n"))
+    both = lab.tree_of(a="a\nx\ny\n")
+    merge = lab.commit(left, right, by="forge", tree=both)
+    lab.git("update-ref", "refs/heads/main", merge)
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", "-b", "main", str(lab.path), str(clone)], check=True)
+    (clone / ".gitattributes").write_text("* merge=union\n")
+    monkeypatch.chdir(clone)
+    # Git itself, asked there, takes both sides and sees no conflict.
+    command = ["git", "merge-tree", "--write-tree", left, right]
+    asked = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert asked.stdout.strip() == both
+    found = {
+        one.commit: one.status for one in verify(str(clone), [merge], [root], lab.policy(), NOW)
+    }
+    assert found[merge] == "evil_merge"
+
+
 def test_a_pinned_root_ends_the_history_and_another_history_is_refused(lab: Lab) -> None:
     old = lab.commit(by="")
     pin = lab.commit(old, by="")
@@ -386,6 +409,8 @@ def test_a_tag_of_something_else_or_under_another_name_is_refused(lab: Lab) -> N
     tag = lab.tag(root, "v1")
     assert lab.status(tag, [root], refs={tag: "refs/tags/v1"}) == "good"
     assert lab.status(tag, [root], refs={tag: "refs/tags/v2"}) == "wrong_tag_name"
+    both = {tag: ["refs/tags/a1", "refs/tags/v1"]}
+    assert lab.status(tag, [root], refs=both) == "wrong_tag_name"
 
 
 def test_a_signature_inside_the_text_of_a_tag_counts_only_at_its_end(lab: Lab) -> None:
