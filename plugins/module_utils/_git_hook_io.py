@@ -130,7 +130,11 @@ class Push:
         the guard itself has let in, or else since the pinned root.
         """
         if update.creates:
-            return self.judge(update, accepted_tips(self.place, self.repository, self.record()), [])
+            tips = accepted_tips(self.place, self.repository, self.record())
+            found = self.judge(update, tips, [])
+            apart = found and {one.status for one in found} <= {"foreign_root", "parent_unverified"}
+            # A history that has nothing to do with the others counts if all of it is good.
+            return self.judge(update, [], []) if apart and tips else found
         found = self.judge(update, [update.old], [])
         # Commits that came in by another protected ref are judged as of then: a key that has expired
         # since does not make them bad. That takes long to find out, so only when it matters.
