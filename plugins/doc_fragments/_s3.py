@@ -54,7 +54,7 @@ options:
     type: int
     default: 16
 requirements:
-  - boto3 1.40 or newer where the module runs
+  - boto3 1.36 or newer where the module runs
 attributes:
   platform:
     description: Where the module runs; usually the controller, with C(connection=local).

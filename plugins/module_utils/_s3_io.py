@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import os
+import re
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -43,6 +44,8 @@ NO_BOTO3 = (
     "boto3 is missing for the Python that runs this module; install boto3 there, "
     "or point ansible_python_interpreter to a Python that has it"
 )
+OLD_BOTO3 = "boto3 {} is too old for the bucket guard; install boto3 1.36 or newer there"
+_OLDEST = (1, 36)  # the first that can be told to leave the newer checksums out
 _ATTEMPTS = 7
 _PAGE = 10000  # the most that AWS takes
 _ACCOUNT_HOST = "before-sign.s3-control"
@@ -60,6 +63,8 @@ class Store:
     def __init__(self, params: Mapping[str, Any]) -> None:
         if not HAS_BOTO3:
             raise S3Error(NO_BOTO3)
+        if tuple(int(part) for part in re.findall(r"\d+", boto3.__version__)[:2]) < _OLDEST:
+            raise S3Error(OLD_BOTO3.format(boto3.__version__))
         self._params = params
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], Any] = {}

@@ -511,6 +511,15 @@ def test_without_boto3_the_module_says_what_to_install(
     assert guard(capsys, store)["msg"].startswith("boto3 is missing for the Python")
 
 
+def test_with_an_old_boto3_the_module_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], store: s3_store.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_s3_io.boto3, "__version__", "1.26.27")
+    result = guard(capsys, store)
+    assert (result["rc"], result["controls"]) == (1, [])
+    assert result["msg"].startswith("boto3 1.26.27 is too old for the bucket guard; install boto3")
+
+
 @pytest.mark.parametrize("check", [True, False])
 def test_bad_input_is_refused_before_the_store_is_asked(
     capsys: pytest.CaptureFixture[str], store: s3_store.Server, check: bool
