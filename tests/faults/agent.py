@@ -265,7 +265,8 @@ class Agent:
         """Old or new, nothing between, and no secret in the open."""
         found = self.tree()
         for path, present in found.items():
-            if not path.rsplit("/", 1)[-1].startswith(".tg-") and "/journal" not in path:
+            # Our temporary files, and what lies in a temporary directory of ours.
+            if "/.tg-" not in path and "/journal" not in path:
                 fits = present in (self.old.get(path), self.new.get(path))
                 if not fits and present[1] != stat.S_IFDIR | 0o700:
                     yield f"{path} is neither old nor new: {present}"
