@@ -353,6 +353,16 @@ _GIT_SIGNING = (
             _nist("SC-12", "Cryptographic Key Establishment and Management"),
         ),
     ),
+    Control(
+        "git.deploy",
+        "Only verified commits reach the work tree",
+        "critical",
+        (
+            _nist("CM-5", "Access Restrictions for Change"),
+            _nist("CM-14", "Signed Components"),
+            _nist("SI-7", "Software, Firmware, and Information Integrity"),
+        ),
+    ),
 )
 
 _GIT_GUARD = (
