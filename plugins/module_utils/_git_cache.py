@@ -18,6 +18,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_verdict import Verdict
 
 _VERSION = 1
+# Whatever a file may hold that is not what was written there.
+_DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Kept:
         try:
             rows = json.loads(self.rows or b"[]")
             return {str(row[0]): _verdict(row) for row in rows}
-        except (ValueError, TypeError, IndexError, KeyError):
+        except _DAMAGE:
             return {}
 
 
@@ -67,9 +69,9 @@ def parse(content: bytes, question: Question, now: int) -> Kept:
             return Kept()
         counts = {str(status): int(count) for status, count in found["counts"].items()}
         fresh = found["until"] is None or now < int(found["until"])
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        same = found["question"] == question.told() and found["accepted"] is True and fresh
+    except _DAMAGE:
         return Kept()
-    same = found["question"] == question.told() and found["accepted"] is True and fresh
     return Kept(counts if same else None, rows)
 
 

@@ -290,7 +290,9 @@ def test_a_forges_merge_of_a_conflict_is_refused(lab: Lab) -> None:
     left = lab.commit(root, tree=lab.tree_of(a="x\n"))
     right = lab.commit(root, tree=lab.tree_of(a="y\n"))
     merge = lab.commit(left, right, by="forge", tree=lab.tree_of(a="x\n"))
-    assert lab.status(merge, [root]) == "evil_merge"
+    found = lab.verdicts(merge, [root])[merge]
+    assert found.status == "evil_merge"
+    assert "conflict" in found.reason
 
 
 def test_a_forge_may_sign_nothing_but_merges_of_two(lab: Lab) -> None:
