@@ -5,16 +5,22 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from dataclasses import dataclass, field
-from typing import Any, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping
 
 from ansible_collections.twinguard.hardening.plugins.module_utils import _s3_plan as plans
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import Change, Plan
+from ansible_collections.twinguard.hardening.plugins.module_utils._plan import (
+    Change,
+    ControlError,
+    Plan,
+)
 from ansible_collections.twinguard.hardening.plugins.module_utils._s3_guard import (
     Exemption,
     Guard,
     findings,
+    guard,
     kept,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._s3_io import (
@@ -72,8 +78,8 @@ class Outcome:
 class Run:
     """The policy of one task on one store."""
 
-    def __init__(self, store: Store, guard: Guard, workers: int, timeout: float = 0) -> None:
-        self.store, self.guard = store, guard
+    def __init__(self, store: Store, wanted: Guard, workers: int, timeout: float = 0) -> None:
+        self.store, self.guard = store, wanted
         self.workers = max(1, workers)
         self.timeout = timeout
         self._stopped: str | None = None
@@ -300,6 +306,23 @@ def _account_findings(
     number: str, answer: Answer, exempted: tuple[Exemption, ...]
 ) -> list[dict[str, Any]]:
     return findings(number, [account_verdict(answer)], exempted)
+
+
+def conclude(module: Any, work: Callable[[Run, bool], dict[str, Any]], audit: bool = False) -> None:
+    """Open the store for the module's policy, do the work, and end the module with what came of it."""
+    params = module.params
+    try:
+        today = datetime.datetime.now(datetime.timezone.utc).date()
+        wanted = guard(params, today, audit=audit)
+        store = Store(params)
+        run = Run(store, wanted, params["max_workers"], params.get("proof_timeout", 0))
+        result = work(run, module.check_mode)
+    except (ControlError, S3Error) as error:
+        module.fail_json(msg=str(error), controls=[])
+    result["calls"] = dict(sorted(store.calls.items()))
+    if result.pop("failed", False):
+        module.fail_json(**result)
+    module.exit_json(**result)
 
 
 def plan_of(outcomes: Iterable[Outcome]) -> Plan:

@@ -80,16 +80,13 @@ calls:
   type: dict
 """
 
-import datetime
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_guard import guard
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_io import S3Error, Store
 from ansible_collections.twinguard.hardening.plugins.module_utils._s3_run_io import (
     Run,
+    conclude,
     plan_of,
     sentence,
 )
@@ -100,12 +97,8 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._s3_spec impor
 )
 
 
-def run(module: AnsibleModule) -> dict[str, Any]:
-    params = module.params
-    wanted = guard(params, datetime.datetime.now(datetime.timezone.utc).date())
-    store = Store(params)
-    work = Run(store, wanted, params["max_workers"], params["proof_timeout"])
-    outcomes = work.enforce(module.check_mode)
+def enforce(run: Run, check_mode: bool) -> dict[str, Any]:
+    outcomes = run.enforce(check_mode)
     plan, problem = plan_of(outcomes), sentence(outcomes)
     result = {
         "changed": plan.changed,
@@ -113,11 +106,10 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         "controls": [one for outcome in outcomes for one in outcome.controls],
         "buckets": [outcome.shown() for outcome in outcomes],
         "failures": [outcome.shown() for outcome in outcomes if outcome.problems],
-        "calls": dict(sorted(store.calls.items())),
     }
     if problem:
         result["msg"] = problem
-        result["failed"] = not module.check_mode
+        result["failed"] = not check_mode
     return result
 
 
@@ -128,13 +120,7 @@ def main() -> None:
         required_together=TOGETHER,
         supports_check_mode=True,
     )
-    try:
-        result = run(module)
-    except (ControlError, S3Error) as error:
-        module.fail_json(msg=str(error), controls=[])
-    if result.pop("failed", False):
-        module.fail_json(**result)
-    module.exit_json(**result)
+    conclude(module, enforce)
 
 
 if __name__ == "__main__":

@@ -68,15 +68,12 @@ calls:
   type: dict
 """
 
-import datetime
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_guard import advice, guard
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_io import S3Error, Store
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_run_io import Run
+from ansible_collections.twinguard.hardening.plugins.module_utils._s3_guard import advice
+from ansible_collections.twinguard.hardening.plugins.module_utils._s3_run_io import Run, conclude
 from ansible_collections.twinguard.hardening.plugins.module_utils._s3_spec import (
     EXCLUSIVE,
     INFO_SPEC,
@@ -84,20 +81,15 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._s3_spec impor
 )
 
 
-def run(module: AnsibleModule) -> dict[str, Any]:
-    params = module.params
-    today = datetime.datetime.now(datetime.timezone.utc).date()
-    wanted = guard(params, today, audit=True)
-    store = Store(params)
-    outcomes = Run(store, wanted, params["max_workers"]).audit()
+def audit(run: Run, _check_mode: bool) -> dict[str, Any]:
+    outcomes = run.audit()
     controls = [one for outcome in outcomes for one in outcome.controls]
     return {
         "changed": False,
         "controls": controls,
         "findings": advice(controls),
         "buckets": [one.portrait for one in outcomes if one.portrait is not None],
-        "account": store.account,
-        "calls": dict(sorted(store.calls.items())),
+        "account": run.store.account,
     }
 
 
@@ -108,10 +100,7 @@ def main() -> None:
         required_together=TOGETHER,
         supports_check_mode=True,
     )
-    try:
-        module.exit_json(**run(module))
-    except (ControlError, S3Error) as error:
-        module.fail_json(msg=str(error), controls=[])
+    conclude(module, audit, audit=True)
 
 
 if __name__ == "__main__":

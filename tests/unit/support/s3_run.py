@@ -1,15 +1,60 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs a module in this process and gives its result."""
+"""Runs a module of the bucket guard in this process, against moto's server, and gives its result.
+
+A test module takes over what it needs: ``running, empty = s3_run.running, s3_run.empty``.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Iterator
 
 import pytest
+import yaml
 from ansible.module_utils.testing import patch_module_args
+
+NEEDS_MOTO = "moto's server is not installed here; `make unit` runs these tests with it"
+pytest.importorskip("moto", reason=NEEDS_MOTO)
+pytest.importorskip("flask", reason=NEEDS_MOTO)
+
+from ansible_collections.twinguard.hardening.plugins.doc_fragments._s3 import ModuleDocFragment
+from ansible_collections.twinguard.hardening.tests.unit.support import s3_store
+from ansible_collections.twinguard.hardening.tests.unit.support.spec import documented, shape
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[s3_store.Server]:
+    """One server for the tests of a module."""
+    yield from s3_store.served()
+
+
+@pytest.fixture
+def empty(running: s3_store.Server, monkeypatch: pytest.MonkeyPatch) -> s3_store.Server:
+    """A store without buckets, and nothing around that could be taken for credentials."""
+    running.reset()
+    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return running
+
+
+def holding(store: s3_store.Server, *names: str) -> s3_store.Server:
+    """The store with these buckets, of which it has not been asked yet."""
+    client = store.client()
+    for name in names:
+        client.create_bucket(Bucket=name)
+    store.forget()
+    return store
+
+
+def expect_documented(module: Any, spec: Any) -> None:
+    """Fail the test unless documentation and specification say the same."""
+    options = yaml.safe_load(module.DOCUMENTATION)["options"]
+    for text in (ModuleDocFragment.DOCUMENTATION, ModuleDocFragment.POLICY):
+        options.update(yaml.safe_load(text)["options"])
+    assert shape(spec) == documented(options)
 
 
 def run(capsys: pytest.CaptureFixture[str], module: Any, **args: Any) -> dict[str, Any]:

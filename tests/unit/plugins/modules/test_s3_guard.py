@@ -8,30 +8,20 @@ from __future__ import annotations
 import datetime
 import json
 import threading
-from typing import Any, Iterator
+from typing import Any
 
 import pytest
-import yaml
 
-NEEDS_MOTO = "moto's server is not installed here; `make unit` runs these tests with it"
-pytest.importorskip("moto", reason=NEEDS_MOTO)
-pytest.importorskip("flask", reason=NEEDS_MOTO)
-
-from ansible_collections.twinguard.hardening.plugins.doc_fragments._s3 import ModuleDocFragment
 from ansible_collections.twinguard.hardening.plugins.module_utils import _s3_io, _s3_plan
 from ansible_collections.twinguard.hardening.plugins.module_utils._s3_spec import GUARD_SPEC
 from ansible_collections.twinguard.hardening.plugins.modules import s3_guard
-from ansible_collections.twinguard.hardening.tests.unit.support import s3_store
+from ansible_collections.twinguard.hardening.tests.unit.support import s3_run, s3_store
 from ansible_collections.twinguard.hardening.tests.unit.support.s3_run import (
     reason,
     run,
     statuses,
 )
-from ansible_collections.twinguard.hardening.tests.unit.support.spec import (
-    documented,
-    secrets,
-    shape,
-)
+from ansible_collections.twinguard.hardening.tests.unit.support.spec import secrets
 
 POLICY: dict[str, Any] = {
     "acl": "private",
@@ -66,22 +56,12 @@ THEIRS = {
 }
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[s3_store.Server]:
-    yield from s3_store.served()
+running, empty = s3_run.running, s3_run.empty
 
 
 @pytest.fixture
-def store(running: s3_store.Server, monkeypatch: pytest.MonkeyPatch) -> s3_store.Server:
-    running.reset()
-    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    client = running.client()
-    for name in ("data", "models"):
-        client.create_bucket(Bucket=name)
-    running.forget()
-    return running
+def store(empty: s3_store.Server) -> s3_store.Server:
+    return s3_run.holding(empty, "data", "models")
 
 
 def guard(
@@ -93,10 +73,7 @@ def guard(
 
 
 def test_the_documentation_and_the_specification_agree() -> None:
-    options = yaml.safe_load(s3_guard.DOCUMENTATION)["options"]
-    for text in (ModuleDocFragment.DOCUMENTATION, ModuleDocFragment.POLICY):
-        options.update(yaml.safe_load(text)["options"])
-    assert shape(GUARD_SPEC) == documented(options)
+    s3_run.expect_documented(s3_guard, GUARD_SPEC)
 
 
 def test_no_secret_is_shown() -> None:
@@ -514,7 +491,7 @@ def test_without_boto3_the_module_says_what_to_install(
 def test_with_an_old_boto3_the_module_says_what_to_install(
     capsys: pytest.CaptureFixture[str], store: s3_store.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_s3_io.boto3, "__version__", "1.26.27")
+    monkeypatch.setattr("boto3.__version__", "1.26.27")
     result = guard(capsys, store)
     assert (result["rc"], result["controls"]) == (1, [])
     assert result["msg"].startswith("boto3 1.26.27 is too old for the bucket guard; install boto3")

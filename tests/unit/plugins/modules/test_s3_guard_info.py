@@ -8,16 +8,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import pytest
-import yaml
 
-NEEDS_MOTO = "moto's server is not installed here; `make unit` runs these tests with it"
-pytest.importorskip("moto", reason=NEEDS_MOTO)
-pytest.importorskip("flask", reason=NEEDS_MOTO)
-
-from ansible_collections.twinguard.hardening.plugins.doc_fragments._s3 import ModuleDocFragment
 from ansible_collections.twinguard.hardening.plugins.module_utils._s3_spec import INFO_SPEC
 from ansible_collections.twinguard.hardening.plugins.module_utils._s3_types import (
     OTHERS,
@@ -26,29 +20,23 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._s3_types impo
     WRITES,
 )
 from ansible_collections.twinguard.hardening.plugins.modules import s3_guard, s3_guard_info
-from ansible_collections.twinguard.hardening.tests.unit.support import s3_store
+from ansible_collections.twinguard.hardening.tests.unit.support import s3_run, s3_store
 from ansible_collections.twinguard.hardening.tests.unit.support.s3_run import (
     reason,
     run,
     statuses,
 )
-from ansible_collections.twinguard.hardening.tests.unit.support.spec import documented, shape
 
 README = Path(__file__).resolve().parents[4] / "roles" / "bucket_guard" / "README.md"
 FREE = "sts:GetCallerIdentity"  # allowed to everybody
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[s3_store.Server]:
-    yield from s3_store.served()
+running, empty = s3_run.running, s3_run.empty
 
 
 @pytest.fixture
-def store(running: s3_store.Server) -> s3_store.Server:
-    running.reset()
-    running.client().create_bucket(Bucket="models")
-    running.forget()
-    return running
+def store(empty: s3_store.Server) -> s3_store.Server:
+    return s3_run.holding(empty, "models")
 
 
 def audit(
@@ -58,10 +46,7 @@ def audit(
 
 
 def test_the_documentation_and_the_specification_agree() -> None:
-    options = yaml.safe_load(s3_guard_info.DOCUMENTATION)["options"]
-    for text in (ModuleDocFragment.DOCUMENTATION, ModuleDocFragment.POLICY):
-        options.update(yaml.safe_load(text)["options"])
-    assert shape(INFO_SPEC) == documented(options)
+    s3_run.expect_documented(s3_guard_info, INFO_SPEC)
 
 
 def test_a_bare_bucket_fails_everything_that_it_lacks(
