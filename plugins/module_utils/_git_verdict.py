@@ -156,30 +156,29 @@ def claim(
     `parent_times` are the committer times of its parents.
     """
     if signed.format == "":
-        return refusal(signed.id, "unsigned", "it has no signature", _kind(signed))
+        return _refused(signed, "unsigned", "it has no signature")
     if signed.format == "ssh":
         found = _ssh_claim(signed, policy, times)
     elif signed.format == "openpgp" and any(k.openpgp for p in policy.people for k in p.keys):
         found = _openpgp_claim(signed, policy, times)
     else:
         reason = f"its signature is of a kind ({signed.format}) for which no keys are trusted here"
-        found = refusal(signed.id, "unsupported_format", reason, _kind(signed))
+        found = _refused(signed, "unsupported_format", reason)
     if isinstance(found, Verdict):
         return found
     return _dates(found, policy, parent_times) or _forge(found) or found
 
 
 def _ssh_claim(signed: Signed, policy: Policy, times: Times) -> Union[Verdict, Claim]:
-    kind = _kind(signed)
     try:
         signature = parse_signature(signed.signature or b"")
     except NotAKey as error:
-        return refusal(signed.id, "bad_signature", f"its signature is damaged: {error}", kind)
+        return _refused(signed, "bad_signature", f"its signature is damaged: {error}")
     owners = policy.owners(signature.key.line)
     fingerprint = signature.key.fingerprint
     if not owners:
         reason = f"it is signed with {signature.key.type} {fingerprint}, which nobody here has"
-        return replace(refusal(signed.id, "unknown_key", reason, kind), key=fingerprint)
+        return replace(_refused(signed, "unknown_key", reason), key=fingerprint)
     mine = [one for one in owners if signed.email in one[0].principals]
     person, key, forge = (mine or owners)[0]
     found = Claim(signed, person, key, signature, forge, times.seen_at, _until(key, times))
@@ -213,7 +212,12 @@ def _openpgp_claim(signed: Signed, policy: Policy, times: Times) -> Union[Verdic
                 until = None if times.recorded is not None else times.now
                 return Claim(signed, person, keys[0], None, forge, times.seen_at, until)
     reason = f"nobody with an OpenPGP key commits as {_text(signed.email)}"
-    return refusal(signed.id, "wrong_person", reason, _kind(signed))
+    return _refused(signed, "wrong_person", reason)
+
+
+def _refused(signed: Signed, status: str, reason: str) -> Verdict:
+    found = refusal(signed.id, status, reason, _kind(signed))
+    return replace(found, principal=_text(signed.email))
 
 
 def _not_theirs(signed: Signed, person: Person) -> str:
