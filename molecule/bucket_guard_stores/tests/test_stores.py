@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests" / "support"
 import lab
 
 SCENARIO = lab.ROOT / "molecule" / "bucket_guard_stores"
-STRICT, CEPH = "tgm-buckets-strict", "tgm-buckets-ceph"
+STRICT, CEPH, GATEWAY = "tgm-buckets-strict", "tgm-buckets-ceph", "tgm-ceph"
 SECRET = "test-secret-of-molecule"
 BUCKETS = ("twin-logs", "twin-models", "twin-telemetry")
 OPEN = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject"}
@@ -162,6 +163,19 @@ def test_a_policy_that_ceph_takes_for_public_fails_its_bucket_by_name_and_stays(
         assert statuses(run, CEPH, "twin-models")["bucket.transport"] == "pass"
     finally:
         s3.delete_bucket(Bucket="twin-shared")
+
+
+def test_the_journal_of_a_host_tells_of_a_run_and_holds_no_secret() -> None:
+    options = ("secret_key", "session_token", "assume_role_external_id")
+    given = {f"bucket_guard_{option}": secrets.token_urlsafe(30) for option in options}
+    forms = [form for secret in given.values() for form in lab.forms_of(secret)]
+    cursor = lab.shell(GATEWAY, "journalctl -n 0 --show-cursor").strip().rpartition(" ")[2]
+    run = lab.play(SCENARIO / "journal.yml", given).expect_failure([GATEWAY])
+    assert "boto3 is missing" in run.failure(GATEWAY)
+    journal = lab.shell(GATEWAY, f"journalctl --no-pager -o export --after-cursor='{cursor}'")
+    assert "MESSAGE=Invoked with access_key=twinguard " in journal
+    assert "secret_key=NOT_LOGGING_PARAMETER" in journal
+    lab.expect_hidden(journal, forms, "journal")
 
 
 def test_a_wrong_secret_is_one_sentence() -> None:
