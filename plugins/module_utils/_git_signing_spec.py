@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.twinguard.hardening.plugins.module_utils._signers_spec import PEOPLE
+
 _IDENTITY: dict[str, Any] = {
     "scope": {"type": "str", "choices": ["user", "system", "repository"], "default": "user"},
     "user": {"type": "str"},
@@ -30,8 +32,7 @@ _IDENTITY: dict[str, Any] = {
 }
 ARGUMENT_SPEC: dict[str, Any] = {
     "identities": {"type": "list", "elements": "dict", "default": [], "options": _IDENTITY},
-    # What a person is made of is checked in _signers.py, which says it in one sentence.
-    "people": {"type": "list", "elements": "dict"},
+    "people": PEOPLE,
     "allowed_signers_file": {"type": "path", "default": "/etc/twinguard/git/allowed_signers"},
     "revocation_file": {"type": "path", "default": "/etc/twinguard/git/revoked_keys"},
 }

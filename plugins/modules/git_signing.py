@@ -25,6 +25,7 @@ description:
 extends_documentation_fragment:
   - twinguard.hardening._attributes
   - twinguard.hardening._attributes.LINUX
+  - twinguard.hardening._people
 options:
   identities:
     description: Who signs, and where git is told so. Settings of any other place are left alone.
@@ -110,12 +111,7 @@ options:
   people:
     description:
       - All people whose signatures count; the list is the same for workstations, servers and CI.
-      - A person has a C(name), C(principals) (the addresses that are theirs) and C(keys). A key has C(key) (the line of
-        its public half) or C(openpgp), and if wanted C(namespaces) (V([git]) when not given), C(valid_after),
-        C(valid_before), C(revoked) and C(revoked_since).
       - Left alone when not given. Then a proof goes by the list that git knows already, or by the key alone.
-    type: list
-    elements: dict
   allowed_signers_file:
     description: Where OpenSSH's list of who may sign is written, for everyone to read.
     type: path
