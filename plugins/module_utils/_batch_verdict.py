@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from typing import Iterable, List, Optional, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_names as names
 from ansible_collections.twinguard.hardening.plugins.module_utils._batch_index import (
     INDEX_LIMIT,
     SALT,
@@ -19,6 +18,11 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._batch_index i
 from ansible_collections.twinguard.hardening.plugins.module_utils._batch_manifest import (
     Manifest,
     expected_names,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch_names import (
+    is_batch,
+    is_sender,
+    shown,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._batch_plan import check_paths
 from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
@@ -56,15 +60,15 @@ def check_options(directory: str, options: OpenOptions) -> None:
                 name, f"{mode:04o}", "everybody could change the data", "use a mode such as 0640"
             )
     for sender in options.senders:
-        if not names.is_sender(sender):
+        if not is_sender(sender):
             raise ControlError("senders", sender, "this is no sender", "name a principal exactly")
 
 
 def batches(present: Iterable[str]) -> Tuple[List[str], List[str]]:
     """The ids of the batches whose manifest is there, and manifests with a name that is none of ours."""
     found = [name for name in sorted(present) if name.endswith(MANIFEST)]
-    good = [name[: -len(MANIFEST)] for name in found if names.is_batch(name[: -len(MANIFEST)])]
-    bad = [name for name in found if not names.is_batch(name[: -len(MANIFEST)])]
+    good = [name[: -len(MANIFEST)] for name in found if is_batch(name[: -len(MANIFEST)])]
+    bad = [name for name in found if not is_batch(name[: -len(MANIFEST)])]
     return good, bad
 
 
@@ -127,7 +131,7 @@ def check_set(present: Iterable[str], manifest: Manifest) -> None:
     if missing:
         raise Refused(Reason.MISSING_FILE, f"{missing[0]} is missing")
     if extra:
-        raise Refused(Reason.EXTRA_FILE, f"{names.shown(extra[0])} is not in the manifest")
+        raise Refused(Reason.EXTRA_FILE, f"{shown(extra[0])} is not in the manifest")
 
 
 def check_limits(manifest: Manifest, maximum_bytes: int, maximum_files: int) -> None:

@@ -10,6 +10,7 @@ import re
 import subprocess
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -252,7 +253,7 @@ def test_two_sealings_of_the_same_data_have_nothing_in_common(lab: Lab) -> None:
     ],
 )
 def test_options_that_cannot_be_are_refused_in_one_sentence(
-    lab: Lab, changes: dict[str, object], option: str
+    lab: Lab, changes: dict[str, Any], option: str
 ) -> None:
     with pytest.raises(ControlError) as error:
         lab.seal(**changes)

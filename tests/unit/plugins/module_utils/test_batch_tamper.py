@@ -15,6 +15,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,7 @@ def batch(made: tuple[Lab, str, dict[str, bytes]]) -> str:
     return made[1]
 
 
-def refused(lab: Lab, reason: Reason, **changes: object) -> Outcome:
+def refused(lab: Lab, reason: Reason, **changes: Any) -> Outcome:
     """The one batch is refused: by a look that changes nothing, and then for good."""
     before = sorted(os.listdir(lab.zone))
     (looked,) = lab.open(check=True, **changes)
