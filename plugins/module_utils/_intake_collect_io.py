@@ -27,9 +27,6 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._intake_collec
     complete,
     full,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._intake_secrets_io import (
-    hand_over,
-)
 from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
     FilesError,
     doing,
@@ -46,12 +43,6 @@ def main(arguments: Sequence[str]) -> int:
     with open(arguments[0], encoding="utf-8") as stream:
         config = json.load(stream)
     failed = 0
-    try:
-        hand_over(config["secrets"], config["user"], os.environ["RUNTIME_DIRECTORY"])
-    except FilesError as error:
-        # Batches wait in the zones: without its keys the service can open none.
-        say(3, str(error))
-        return 1
     for zone in config["zones"]:
         try:
             _Zone(config, zone).collect()

@@ -153,6 +153,17 @@ def systemctl(run: Runner, *words: str) -> None:
     call(run, ["systemctl", *words])
 
 
+def run_service(run: Runner, name: str) -> None:
+    """Run a service once to its end. HostError with what it said itself when it failed."""
+    try:
+        systemctl(run, "start", name)
+    except HostError as error:
+        words = ["journalctl", "-u", name, "-o", "cat", "-n", "20", "-p", "err"]
+        said = call(run, words).decode("utf-8", "replace").splitlines()
+        own = [one for one in said if not one.startswith((name, "Failed to start"))]
+        raise HostError(f"{name} failed: {own[-1] if own else error}") from error
+
+
 def read_since(unit: Mapping[str, str], paths: Sequence[str]) -> bool:
     """Whether a service changed its state, by a start or a reload, after the last change of the files."""
     stamp = int(unit.get("StateChangeTimestampMonotonic") or 0) / 1e6

@@ -4,7 +4,7 @@
 """Hand keys that only root can read to a service (I/O): into its own directory in memory, for as long as it runs.
 
 systemd's LoadCredential= is made for that, and leaves an unprivileged service without them in a container whose mounts
-are private. So this is done by a step of the service that runs as root within its sandbox.
+are private. So this is done by a step of the service that runs as root.
 """
 
 from __future__ import annotations

@@ -49,15 +49,15 @@ After=network-online.target
 Type=oneshot
 User={user}
 {groups}UMask=0077
-# "!": as root within the same sandbox. It hands over the keys; what seals and sends runs as {user}.
-ExecStartPre=!{lib}/keys {directory}/job.json
+# "+": as root and outside of the sandbox, which hides where the keys may lie. It copies them and does nothing else.
+ExecStartPre=+{lib}/keys {directory}/job.json
 ExecStart={lib}/send {directory}/job.json
 TimeoutStartSec={time_limit}
 RuntimeDirectory=twinguard-send-{name}
 RuntimeDirectoryMode=0700
 StateDirectory=twinguard-send/{name} twinguard-send/{name}/outbox twinguard-send/{name}/state
 StateDirectoryMode=0700
-CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE
+CapabilityBoundingSet=
 NoNewPrivileges=yes
 ProtectSystem=strict
 ProtectHome=read-only

@@ -188,13 +188,7 @@ class Host:
         """Run all jobs now; whether anything was sealed. HostError with the reason of the first that fails."""
         before = self._sealed()
         for job in self.jobs:
-            try:
-                host_io.systemctl(self.run, "start", job.service)
-            except host_io.HostError as error:
-                words = ["journalctl", "-u", job.service, "-o", "cat", "-n", "5", "-p", "err"]
-                said = host_io.call(self.run, words).decode("utf-8", "replace").splitlines()
-                why = next((line for line in said if "systemd" not in line), str(error))
-                raise host_io.HostError(f"{job.name}: {why}") from error
+            host_io.run_service(self.run, job.service)
         return self._sealed() != before
 
     def _sealed(self) -> Dict[str, bytes]:

@@ -95,8 +95,10 @@ Type=oneshot
 User={user}
 Group={group}
 UMask=0027
-# "!": as root, inside the same sandbox and with no more than the capabilities below. It takes complete batches out
-# of the senders' reach and hands over the keys; what opens batches runs as {user} and has no capability at all.
+# "+": as root and outside of the sandbox, which hides where the keys may lie. It copies them and does nothing else.
+ExecStartPre=+{lib}/keys {config}
+# "!": as root, inside the sandbox and with no more than the capabilities below. It takes complete batches out of the
+# senders' reach. What opens batches runs as {user} and has no capability at all.
 ExecStartPre=!{lib}/collect {config}
 ExecStart={lib}/receive {config}
 TimeoutStartSec={time_limit}

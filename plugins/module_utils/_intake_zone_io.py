@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from ansible_collections.twinguard.hardening.plugins.module_utils import _intake_collect_io as _c_io
 from ansible_collections.twinguard.hardening.plugins.module_utils import _intake_host_io as host_io
 from ansible_collections.twinguard.hardening.plugins.module_utils import _intake_receive_io as _r_io
+from ansible_collections.twinguard.hardening.plugins.module_utils import _intake_secrets_io as _k_io
 from ansible_collections.twinguard.hardening.plugins.module_utils import (
     _intake_zone_files as render,
 )
@@ -60,6 +61,7 @@ STATE_DIR = "/var/lib/twinguard/intake"
 # Imported above, so that Ansible sends them along.
 _ENTRIES = {
     "collect": _c_io.__name__.rpartition(".")[2],
+    "keys": _k_io.__name__.rpartition(".")[2],
     "receive": _r_io.__name__.rpartition(".")[2],
 }
 _LIB = f"{LIB_DIR}/{render.PROGRAM}"
@@ -257,7 +259,7 @@ class Host:
     def prove(self, found: state.Found) -> Dict[str, Dict[str, Any]]:
         """Run the service once and try an upload as each sender. HostError when something does not hold."""
         if found.units:
-            host_io.systemctl(self.run, "start", render.SERVICE)
+            host_io.run_service(self.run, render.SERVICE)
         probes = probe(self.run, self.zone, found.settings) if self._can_probe(found) else {}
         open_zones = {
             one.account: probes[one.account]
