@@ -29,7 +29,7 @@ if [ ! -d $home/repositories/models.git ]; then
   install -o gitolite3 -m 0644 "$given/push.pub" $home/admin.pub
   cd $home
   as_gitolite gitolite setup -pk admin.pub
-  printf 'repo models\n    - refs/heads/release/forbidden = admin\n    RW+ = admin\n' >>$home/.gitolite/conf/gitolite.conf
+  printf 'repo models\n    - refs/heads/release/forbidden- = admin\n    RW+ = admin\n' >>$home/.gitolite/conf/gitolite.conf
   as_gitolite gitolite compile
   as_gitolite gitolite trigger POST_COMPILE
 fi

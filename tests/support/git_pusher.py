@@ -333,6 +333,54 @@ def good_push(options: Dict[str, Any]) -> List[Any]:
     return list(client.push(where, f"{client.base}:refs/heads/release/{options['name']}"))
 
 
+def unsigned_push(options: Dict[str, Any]) -> List[Any]:
+    """One push of an unsigned commit."""
+    client = Client(options)
+    bad = client.commit([client.base], "alice", "")
+    return list(
+        client.push(
+            options.get("where") or client.guarded, f"{bad}:refs/heads/release/{options['name']}"
+        )
+    )
+
+
+def chain(client: Client, start: str, length: int) -> str:
+    """So many good commits, one on the other."""
+    for _unused in range(length):
+        start = client.commit([start], "alice")
+    return start
+
+
+def long_push(options: Dict[str, Any]) -> List[Any]:
+    """One good push of many commits, which keeps the guard busy for a while."""
+    client = Client(options)
+    tip = chain(client, client.base, options["commits"])
+    return list(client.push(client.guarded, f"{tip}:refs/heads/release/{options['name']}"))
+
+
+def cut_pushes(options: Dict[str, Any]) -> Dict[str, Any]:
+    """Good pushes whose client is killed, each a little later than the one before."""
+    client, tips = Client(options), []
+    for number in range(options["tries"]):
+        tip = chain(client, tips[-1] if tips else client.base, options["commits"])
+        tips.append(tip)
+        environment = {**os.environ, "GIT_SSH_COMMAND": options["ssh"], "HOME": str(client.path)}
+        process = subprocess.Popen(
+            ["git", "push", "-q", client.guarded, f"{tip}:refs/heads/release/{options['name']}"],
+            cwd=client.path,
+            env=environment,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            process.wait(timeout=0.15 * (number + 1))
+        except subprocess.TimeoutExpired:
+            # ssh as well: the server sees the line go dead.
+            os.killpg(process.pid, 9)
+            process.wait()
+    return {"tips": tips}
+
+
 def concurrent(options: Dict[str, Any]) -> Dict[str, Any]:
     """Several pushes at once: each to a branch of its own, and all of them to one."""
     client, name = Client(options), options["name"]
@@ -484,7 +532,11 @@ def mutations(options: Dict[str, Any]) -> List[Dict[str, Any]]:
 
 
 WORK: Dict[str, Callable[[Dict[str, Any]], Any]] = {
-    one.__name__: one for one in (bypasses, refusals, good_push, concurrent, mutations)
+    one.__name__: one
+    for one in (
+        *(bypasses, refusals, good_push, unsigned_push, long_push, cut_pushes),
+        *(concurrent, mutations),
+    )
 }
 
 if __name__ == "__main__":
