@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import threading
 import time
@@ -201,6 +202,14 @@ def scenarios() -> list[str]:
     )
 
 
+def hosts_of(name: str) -> str:
+    """Return the pattern of the hosts that a scenario's playbooks name: no others need to be started for it."""
+    plays = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "molecule" / name).glob("*.yml")
+    )
+    return ":".join(sorted(set(re.findall(r"(?m)^  hosts: (\S+)$", plays))))
+
+
 def scenario(name: str) -> Counts:
     """Run one scenario on new hosts: it is one test itself, and each test of its verifier is one more."""
     step = f"molecule-{name}"
@@ -214,7 +223,7 @@ def scenario(name: str) -> Counts:
         finally:
             vm.down(list(MACHINES))
     else:
-        code = logged(step, argv, env=with_hosts())
+        code = logged(step, argv, env={**with_hosts(), "TWINGUARD_HOSTS": hosts_of(name)})
     verified = from_junit(step, report.read_text(encoding="utf-8") if report.exists() else None, 0)
     return from_code(step, code).plus(verified)
 

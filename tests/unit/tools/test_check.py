@@ -145,6 +145,14 @@ def test_the_hosts_of_the_other_scenarios_are_no_scenario_themselves(results: Pa
     assert check.scenarios() == ["model_gateway"]
 
 
+def test_a_scenario_gets_only_the_hosts_that_its_playbooks_name(results: Path):
+    place = results / "molecule" / "git_guard"
+    place.mkdir(parents=True)
+    (place / "prepare.yml").write_text("- name: One\n  hosts: servers:clients\n  tasks: []\n")
+    (place / "converge.yml").write_text("- name: Two\n  hosts: servers\n  roles: []\n")
+    assert check.hosts_of("git_guard") == "servers:servers:clients"
+
+
 def scenario_calls(monkeypatch: pytest.MonkeyPatch, code: object) -> list[str]:
     """Run with everything but the order of things replaced; the list fills as a scenario runs."""
     calls: list[str] = []
