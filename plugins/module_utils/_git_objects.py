@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 LARGEST = 1024 * 1024
 """Bytes; a commit or tag above it is refused instead of read."""
@@ -37,8 +36,7 @@ class NotAnObject(ValueError):
     """Bytes that are no commit or tag, or one that can be read in two ways; the text says why."""
 
 
-@dataclass(frozen=True)
-class Signed:
+class Signed(NamedTuple):
     """A commit or a tag. `email` and `time` are the committer's or the tagger's.
 
     `payload` is exactly what was signed. A commit has `parents`, a tag has a `target` of a `kind`

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_objects import shown
@@ -28,12 +27,12 @@ class GitFailure(ProgramError):
     """Git could not do what was asked; one safe sentence. Nothing was verified then."""
 
 
-@dataclass(frozen=True)
 class Repository:
     """A repository, bare or not. `quarantine` holds those of QUARANTINE that a hook was given."""
 
-    path: str
-    quarantine: Mapping[str, str] = field(default_factory=dict)
+    def __init__(self, path: str, quarantine: Optional[Mapping[str, str]] = None) -> None:
+        self.path = path
+        self.quarantine = dict(quarantine or {})
 
     @property
     def git_dir(self) -> str:

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from dataclasses import dataclass
-from typing import Deque, Dict, Iterable, Iterator, List, Tuple
+from typing import Deque, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_objects import shown
 from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
@@ -23,8 +22,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._program_io im
 _MOST_OUTPUT = 4096
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """One signature: who should have made it, over what, and at which moment it has to count.
 
     `signers` is the line of allowed_signers to believe, its times without a Z.
@@ -38,8 +36,7 @@ class Check:
     moment: str
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """Whether the signature is good. `certain` is false when ssh-keygen itself did not do its work."""
 
     good: bool

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_objects import OBJECT_ID
 from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
@@ -27,22 +26,33 @@ RULES = 1
 _ZERO = re.compile(r"0+\Z")
 
 
-@dataclass(frozen=True)
 class Policy:
-    """All that decides about a commit.
+    """All that decides about a commit; nothing in it is changed once it is made.
 
     `forges` are services that merge for people (web interfaces): their keys count for clean merges
     only. History up to a pinned root is trusted without a look. `exceptions`: commit id -> reason.
     """
 
-    people: Tuple[Person, ...]
-    forges: Tuple[Person, ...] = ()
-    pinned_roots: Tuple[str, ...] = ()
-    exceptions: Mapping[str, str] = field(default_factory=dict)
-    clock_skew: int = CLOCK_SKEW
-    _owners: Dict[str, List[Tuple[Person, Key, bool]]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    def __init__(
+        self,
+        people: Sequence[Person],
+        forges: Sequence[Person] = (),
+        pinned_roots: Sequence[str] = (),
+        exceptions: Optional[Mapping[str, str]] = None,
+        clock_skew: int = CLOCK_SKEW,
+    ) -> None:
+        self.people = tuple(people)
+        self.forges = tuple(forges)
+        self.pinned_roots = tuple(pinned_roots)
+        self.exceptions = dict(exceptions or {})
+        self.clock_skew = clock_skew
+        # Looked up for each commit of a history.
+        self._owners: Dict[str, List[Tuple[Person, Key, bool]]] = {}
+        for forge, group in ((False, self.people), (True, self.forges)):
+            for person in group:
+                for key in person.keys:
+                    if key.ssh:
+                        self._owners.setdefault(key.ssh.line, []).append((person, key, forge))
 
     def digest(self) -> str:
         """Changes whenever a verdict could change for another reason than the time."""
@@ -54,17 +64,8 @@ class Policy:
         """Who has the SSH key 'type base64': the person, the key, whether it is a forge."""
         return self._owners.get(line, [])
 
-    def __post_init__(self) -> None:
-        # Looked up for each commit of a history.
-        for forge, group in ((False, self.people), (True, self.forges)):
-            for person in group:
-                for key in person.keys:
-                    if key.ssh:
-                        self._owners.setdefault(key.ssh.line, []).append((person, key, forge))
 
-
-@dataclass(frozen=True)
-class Accepted:
+class Accepted(NamedTuple):
     """One accepted push, as the guard records it."""
 
     time: int

@@ -9,8 +9,7 @@ program. What is left has to be true: the signature itself, and for a forge the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_objects import Signed, shown
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_trust import Policy
@@ -57,8 +56,7 @@ FIXES = {
 """Every refusal, and what whoever made the commit can do about it."""
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What is decided about one commit or tag. `reason` and `fix` are single safe lines.
 
     `principal` is the committer's address, `key` a fingerprint, `until` the moment from which on a
@@ -91,8 +89,7 @@ class Verdict:
         return f"{self.kind} {self.commit[:12]}: {self.reason}. Fix: {self.fix}."
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """A signature that is acceptable if it is true."""
 
     signed: Signed
@@ -106,7 +103,7 @@ class Claim:
 
     def with_key(self, key: Key, name: str) -> Verdict:
         """The verdict when the signature is true and turned out to be made with this key."""
-        mine = replace(self, key=key, openpgp=name)
+        mine = self._replace(key=key, openpgp=name)
         return _validity(mine) or mine.verdict("good")
 
     def verdict(self, status: str, reason: str = "") -> Verdict:
@@ -124,8 +121,7 @@ class Claim:
         )
 
 
-@dataclass(frozen=True)
-class Times:
+class Times(NamedTuple):
     """When the server saw the commit: a time of its record, or now when there is none."""
 
     now: int
@@ -178,7 +174,7 @@ def _ssh_claim(signed: Signed, policy: Policy, times: Times) -> Union[Verdict, C
     fingerprint = signature.key.fingerprint
     if not owners:
         reason = f"it is signed with {signature.key.type} {fingerprint}, which nobody here has"
-        return replace(_refused(signed, "unknown_key", reason), key=fingerprint)
+        return _refused(signed, "unknown_key", reason)._replace(key=fingerprint)
     mine = [one for one in owners if signed.email in one[0].principals]
     person, key, forge = (mine or owners)[0]
     found = Claim(signed, person, key, signature, forge, times.seen_at, _until(key, times))
@@ -194,11 +190,11 @@ def _ssh_claim(signed: Signed, policy: Policy, times: Times) -> Union[Verdict, C
     if not mine:
         return found.verdict("wrong_person", _not_theirs(signed, person))
     # A key can be entered twice, such as for two spans of time.
-    verdicts = [_validity(replace(found, person=p, key=k, forge=f)) for p, k, f in mine]
+    verdicts = [_validity(found._replace(person=p, key=k, forge=f)) for p, k, f in mine]
     for number, verdict in enumerate(verdicts):
         if verdict is None:
             person, key, forge = mine[number]
-            return replace(found, person=person, key=key, forge=forge, until=_until(key, times))
+            return found._replace(person=person, key=key, forge=forge, until=_until(key, times))
     return verdicts[0] or found
 
 
@@ -217,7 +213,7 @@ def _openpgp_claim(signed: Signed, policy: Policy, times: Times) -> Union[Verdic
 
 def _refused(signed: Signed, status: str, reason: str) -> Verdict:
     found = refusal(signed.id, status, reason, _kind(signed))
-    return replace(found, principal=_text(signed.email))
+    return found._replace(principal=_text(signed.email))
 
 
 def _not_theirs(signed: Signed, person: Person) -> str:
@@ -292,8 +288,7 @@ def spread(verdicts: Sequence[Verdict], parents: Mapping[str, Sequence[str]]) ->
                 if parent in bad:
                     bad[verdict.commit] = bad[parent]
                     first, status = bad[parent]
-                    told = replace(
-                        verdict,
+                    told = verdict._replace(
                         status="parent_unverified",
                         reason=f"it builds on {first[:12]}, which is refused ({status})",
                         fix=FIXES["parent_unverified"],

@@ -10,7 +10,6 @@ repository, its settings or its user's settings adds to it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_objects import (
@@ -54,7 +53,6 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._ssh_keys impo
 _DEEPEST_TAG = 5
 
 
-@dataclass
 class Work:
     """What a run may build on, and what it did.
 
@@ -63,26 +61,24 @@ class Work:
     `signatures` says how many were really checked, `kept` how many not.
     """
 
-    known: Mapping[str, Verdict] = field(default_factory=dict)
-    own: Dict[str, Verdict] = field(default_factory=dict)
-    signatures: int = 0
-    merges: int = 0
-    commits: int = 0
-    kept: int = 0
+    def __init__(self, known: Optional[Mapping[str, Verdict]] = None) -> None:
+        self.known: Mapping[str, Verdict] = known or {}
+        self.own: Dict[str, Verdict] = {}
+        self.signatures = self.merges = self.commits = self.kept = 0
 
 
-@dataclass
 class _Range:
     """What is looked at, and what is known about it so far."""
 
-    inside: List[str]
-    edge: List[str]
-    content: Dict[str, Tuple[str, bytes]]
-    parsed: Dict[str, Signed] = field(default_factory=dict)
-    faults: Dict[str, Verdict] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.inside_set = frozenset(self.inside)
+    def __init__(
+        self, inside: List[str], edge: List[str], content: Dict[str, Tuple[str, bytes]]
+    ) -> None:
+        self.inside = inside
+        self.inside_set = frozenset(inside)
+        self.edge = edge
+        self.content = content
+        self.parsed: Dict[str, Signed] = {}
+        self.faults: Dict[str, Verdict] = {}
 
     @property
     def parents(self) -> Dict[str, Tuple[str, ...]]:

@@ -21,9 +21,8 @@ One list serves workstations, servers and CI::
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
 from ansible_collections.twinguard.hardening.plugins.module_utils._ssh_keys import (
@@ -46,8 +45,7 @@ _PERSON = {"name", "principals", "keys"}
 _KEY = {"key", "openpgp", "namespaces", "valid_after", "valid_before", "revoked", "revoked_since"}
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """One key of a person. Times are seconds since 1970; None means no limit.
 
     `revoked`: nothing it signed counts, except what a server recorded before `revoked_since`.
@@ -72,8 +70,7 @@ class Key:
         return self.revoked and (self.revoked_since is None or moment >= self.revoked_since)
 
 
-@dataclass(frozen=True)
-class Person:
+class Person(NamedTuple):
     """Somebody who may sign: the principals are the committer addresses that are theirs."""
 
     name: str
@@ -81,8 +78,7 @@ class Person:
     keys: Tuple[Key, ...]
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(NamedTuple):
     """Something about the people that should be put right. `code` is for programs, `text` for people."""
 
     code: str

@@ -13,8 +13,7 @@ import base64
 import binascii
 import hashlib
 import re
-from dataclasses import dataclass
-from typing import List, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 RSA_BITS = 3072
 """RSA keys below this are weak (NIST SP 800-57: 128 bits of strength)."""
@@ -43,8 +42,7 @@ class NotAKey(ValueError):
     """What should be a key or a signature is not one; the text says why."""
 
 
-@dataclass(frozen=True)
-class PublicKey:
+class PublicKey(NamedTuple):
     """One public key: its type, its blob in base64, and the comment behind it."""
 
     type: str
@@ -62,8 +60,7 @@ class PublicKey:
         return fingerprint(base64.b64decode(self.blob))
 
 
-@dataclass(frozen=True)
-class Signature:
+class Signature(NamedTuple):
     """What an SSH signature claims. `armored` is what ssh-keygen wants to read."""
 
     key: PublicKey
