@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import lab
 
@@ -69,6 +69,13 @@ def options(receiver: str, key: str = "/root/login_key") -> str:
         f"-F none -oBatchMode=yes -oStrictHostKeyChecking=yes -oUserKnownHostsFile={known}"
         f" -oLogLevel=ERROR -oConnectTimeout=10 -i {key}"
     )
+
+
+def attempt(host: str, command: str) -> Tuple[int, str]:
+    """Exit code and output, errors included, of a shell command that may fail."""
+    text = lab.shell(host, f"set +e\n{{ {command}; }} 2>&1 </dev/null\necho CODE $?")
+    output, _mark, code = text.rpartition("CODE ")
+    return int(code), output
 
 
 def seal(receiver: str, content: str, signing_key: str = "/root/signing_key") -> str:

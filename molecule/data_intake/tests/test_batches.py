@@ -119,8 +119,7 @@ def test_a_connection_that_was_cut_is_gone_on_with_where_it_was_cut() -> None:
     lab.shell(receiver, "systemctl stop twinguard-intake.path twinguard-intake.timer ssh")
     try:
         lab.shell(SENDER, "head -c 3000000 /dev/urandom > /srv/data/large.bin")
-        failed = lab.shell(SENDER, f"systemctl start {job} 2>/dev/null; echo $?")
-        assert failed.strip() != "0"
+        assert intake_lab.attempt(SENDER, f"systemctl start {job}")[0] != 0
         outbox = "/var/lib/twinguard-send/to-12/outbox"
         names = lab.shell(SENDER, f"ls {outbox}").split()
         manifest = next(name for name in names if name.endswith(".manifest.json"))
@@ -156,7 +155,7 @@ def test_another_host_with_the_receivers_address_gets_nothing() -> None:
     lab.write(SENDER, known, f"{kept.split()[0]} {' '.join(other.split()[:2])}\n")
     try:
         lab.shell(SENDER, "echo new > /srv/data/new.csv")
-        assert lab.shell(SENDER, f"systemctl start {job} 2>/dev/null; echo $?").strip() != "0"
+        assert intake_lab.attempt(SENDER, f"systemctl start {job}")[0] != 0
         assert intake_lab.zone(receiver) == []
         said = lab.shell(SENDER, f"journalctl -u {job} -o cat --no-pager -n 5")
         assert "cannot reach" in said
