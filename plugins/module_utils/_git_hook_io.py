@@ -19,6 +19,7 @@ import time
 from typing import Any, Dict, List, Sequence, Tuple
 
 from ansible_collections.twinguard.hardening.plugins.module_utils import _git_hook as hook
+from ansible_collections.twinguard.hardening.plugins.module_utils._control_error import ControlError
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_read_io import (
     QUARANTINE,
     Repository,
@@ -29,7 +30,6 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._git_trust imp
     parse_policy,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_verify_io import verify
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
 from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
     ProgramError,
     run,

@@ -9,8 +9,8 @@ import hashlib
 import re
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from ansible_collections.twinguard.hardening.plugins.module_utils._control_error import ControlError
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_objects import OBJECT_ID
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
 from ansible_collections.twinguard.hardening.plugins.module_utils._signers import (
     Key,
     Person,

@@ -13,40 +13,16 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Collection, Mapping
 
-_SHOWN_LENGTH = 80
+from ansible_collections.twinguard.hardening.plugins.module_utils._control_error import (
+    SECRET,
+    ControlError,
+    Sentinel,
+)
 
+__all__ = ["REMOVE", "SECRET", "Change", "ControlError", "Plan", "fingerprint", "plan_settings"]
 
-class _Sentinel:
-    """A marker with a readable name, compared by identity."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __repr__(self) -> str:
-        return self._name
-
-
-REMOVE = _Sentinel("REMOVE")
+REMOVE = Sentinel("REMOVE")
 """As a desired value: the setting shall not exist."""
-
-SECRET = _Sentinel("<secret>")
-"""As the value of a ControlError: the option is wrong and its value must not be shown."""
-
-
-class ControlError(ValueError):
-    """A policy that cannot be applied, told in one line: option, value, problem and fix."""
-
-    def __init__(self, option: str, value: object, problem: str, fix: str) -> None:
-        self.option = option
-        self.problem = problem
-        self.fix = fix
-        super().__init__(f"option '{option}' = {_shown(value)}: {problem}; {fix}")
-
-
-def _shown(value: object) -> str:
-    """The value on one line, cut at 80 characters; bytes and control characters are escaped."""
-    text = "<secret>" if value is SECRET else repr(value)
-    return text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 3] + "..."
 
 
 def fingerprint(value: str) -> str:

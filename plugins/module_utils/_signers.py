@@ -24,7 +24,7 @@ import re
 from datetime import date, datetime, timedelta, timezone
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ansible_collections.twinguard.hardening.plugins.module_utils._control_error import ControlError
 from ansible_collections.twinguard.hardening.plugins.module_utils._ssh_keys import (
     NotAKey,
     PublicKey,
