@@ -282,7 +282,9 @@ def test_an_evil_merge_by_a_forge_is_refused_where_git_shows_nothing(lab: Lab) -
     assert "evil" not in lab.git("log", "-p", merge)
     forge = allowed_signers(lab.policy().forges)
     assert lab.believed(merge, forge)
+    before = sorted(str(path) for path in lab.path.rglob("*"))
     assert lab.status(merge, [root]) == "evil_merge"
+    assert sorted(str(path) for path in lab.path.rglob("*")) == before
 
 
 def test_a_forges_merge_of_a_conflict_is_refused(lab: Lab) -> None:
@@ -314,15 +316,22 @@ def test_a_merge_made_and_signed_by_a_person_may_hold_what_they_like(lab: Lab) -
     assert lab.status(merge, [root]) == "good"
 
 
-def test_what_a_merge_driver_of_the_repository_does_is_not_asked(lab: Lab) -> None:
-    """Renamed and changed at once: git's own merge follows it, whatever the settings say."""
-    lab.git("config", "merge.renames", "false")
+def test_the_settings_of_a_repository_have_no_say_in_a_merge(lab: Lab) -> None:
+    """One side moved a directory, the other added a file to it: git asks, unless it is told not to."""
+    lab.git("config", "merge.directoryRenames", "true")
+
+    def tree(**directories: str) -> str:
+        lines = "".join(f"040000 tree {one}\t{name}\n" for name, one in directories.items())
+        return lab.git("mktree", stdin=lines.encode())
+
     text = "".join(f"{number}\n" for number in range(30))
-    root = lab.commit(tree=lab.tree_of(a=text))
-    left = lab.commit(root, tree=lab.tree_of(moved=text))
-    right = lab.commit(root, tree=lab.tree_of(a=text + "more\n"))
-    merge = lab.commit(left, right, by="forge", tree=lab.tree_of(moved=text + "more\n"))
-    assert lab.status(merge, [root]) == "good"
+    root = lab.commit(tree=tree(old=lab.tree_of(a=text)))
+    left = lab.commit(root, tree=tree(new=lab.tree_of(a=text)))
+    right = lab.commit(root, tree=tree(old=lab.tree_of(a=text, b="b\n")))
+    both = tree(new=lab.tree_of(a=text, b="b\n"))
+    assert lab.git("merge-tree", "--write-tree", left, right).split("\n")[0] == both
+    merge = lab.commit(left, right, by="forge", tree=both)
+    assert lab.status(merge, [root]) == "evil_merge"
 
 
 def test_the_attributes_of_a_directory_have_no_say_in_a_merge(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 from datetime import date
@@ -290,6 +291,15 @@ def test_damaged_signatures_are_refused_and_never_crash(keys: dict[str, str]) ->
             parse_signature(broken)
     with pytest.raises(NotAKey):
         parse_signature(b"".join([lines[0], b"A" * 90000, b"\n", lines[-1]]))
+    data = base64.b64decode(b"".join(lines[1:-1]))
+    for other in (
+        data + b"x",
+        b"x" + data,
+        data[:-1],
+        data.replace(b"SSHSIG\0\0\0\x01", b"SSHSIG\0\0\0\x02"),
+    ):
+        with pytest.raises(NotAKey):
+            parse_signature(lines[0] + base64.b64encode(other) + b"\n" + lines[-1])
     for place in range(len(lines[0]), len(armored) - len(lines[-1])):
         damaged = armored[:place] + b"!" + armored[place + 1 :]
         with pytest.raises(NotAKey):
