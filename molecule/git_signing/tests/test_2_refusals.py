@@ -5,104 +5,71 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator
 
 import lab
 import pytest
 import signing_lab
 from signing_lab import HOSTS, REVOKED, SIGNERS, as_user, files_of, identity
 
-# What the run must say, by what is wrong; erin is set up for each of them by `broken`.
+HEX = "0123456789ABCDEF0123"
+
+
+def somebody(name: str, **more: Any) -> Dict[str, Any]:
+    """An identity of one of the users that `SETUP` makes, each with a fault of its own."""
+    return {"user": name, "name": name, "email": f"{name}@x.org", "key": "~/key", **more}
+
+
+# What the run must say, by what is wrong. A user for each, so that one run is enough.
 CASES: Dict[str, Dict[str, Any]] = {
     "the key has a passphrase and nobody to type it": identity("bob", agent_socket=None),
-    "no agent that holds its private half": identity(
-        "bob", key="~/.ssh/lonely.pub", agent_socket=None
-    ),
-    "there is no key file /home/erin/.ssh/none": {
-        "user": "erin",
-        "name": "E",
-        "email": "e@x.org",
-        "key": "~/.ssh/none",
-    },
-    "give it mode 0600": {"user": "erin", "name": "E", "email": "e@x.org", "key": "~/.ssh/open"},
-    "git knows no name or address": {"user": "erin", "key": "~/.ssh/good"},
-    "no such secret key": {
-        "user": "erin",
-        "name": "E",
-        "email": "e@x.org",
-        "format": "openpgp",
-        "key": "0123456789ABCDEF",
-    },
-    "gpgsm is not installed": {
-        "user": "erin",
-        "name": "E",
-        "email": "e@x.org",
-        "format": "x509",
-        "key": "0123456789ABCDEF0123",
-    },
-    "erin.inc has the last word": {
-        "user": "grace",
-        "name": "G",
-        "email": "g@x.org",
-        "key": "/home/grace/key",
-    },
-    "no entry of the allowed signers": {
-        "user": "mallory",
-        "name": "A",
-        "email": "alice@example.com",
-        "key": "~/key",
-    },
+    "no agent that holds its private half": somebody("lonely", key="~/key.pub"),
+    "there is no key file /home/none/none": somebody("none", key="~/none"),
+    "give it mode 0600": somebody("open"),
+    "git knows no name or address": {"user": "nameless", "key": "~/key"},
+    "no such secret key": somebody("pgp", format="openpgp", key=HEX),
+    "gpgsm is not installed": somebody("smime", format="x509", key=HEX),
+    "later.inc has the last word": somebody("late"),
+    "no entry of the allowed signers": somebody("impostor", email="alice@example.com"),
 }
 SETUP = """
-key() { [ -e $2.pub ] || runuser -u $1 -- ssh-keygen -q -t ed25519 -N '' -f $2; }
-id grace >/dev/null 2>&1 || useradd -m -s /bin/bash grace
-rm -f /home/erin/.gitconfig
-install -d -o erin -g erin -m 700 /home/erin/.ssh
-key erin /home/erin/.ssh/good; key erin /home/erin/.ssh/open; chmod 644 /home/erin/.ssh/open
-key bob /home/bob/.ssh/lonely; rm -f /home/bob/.ssh/lonely
-key grace /home/grace/key; key mallory /home/mallory/key
-printf '[commit]\\n\\tgpgsign = true\\n[include]\\n\\tpath = erin.inc\\n' > /home/grace/.gitconfig
-printf '[commit]\\n\\tgpgsign = false\\n' > /home/grace/erin.inc
-printf '[gpg "ssh"]\\n\\tallowedSignersFile = %s\\n' /etc/twinguard/git/allowed_signers > /home/mallory/.gitconfig
-chown grace: /home/grace/.gitconfig /home/grace/erin.inc; chown mallory: /home/mallory/.gitconfig
+for user in lonely none open nameless pgp smime late impostor; do
+    id $user >/dev/null 2>&1 || useradd -m -s /bin/bash $user
+    cd /home/$user
+    [ -e key.pub ] || runuser -u $user -- ssh-keygen -q -t ed25519 -N '' -f /home/$user/key
+done
+rm -f /home/lonely/key; chmod 644 /home/open/key
+printf '[commit]\\n\\tgpgsign = true\\n[include]\\n\\tpath = later.inc\\n' > /home/late/.gitconfig
+printf '[commit]\\n\\tgpgsign = false\\n' > /home/late/later.inc
+printf '[gpg "ssh"]\\n\\tallowedSignersFile = %s\\n' /etc/twinguard/git/allowed_signers > /home/impostor/.gitconfig
+chown late: /home/late/*.inc /home/late/.gitconfig; chown impostor: /home/impostor/.gitconfig
+# The package gnupg brings it along.
+mv /usr/bin/gpgsm /usr/bin/gpgsm.away
 """
-CONFIGS = ("/home/*/.gitconfig", "/home/*/erin.inc", "/home/*/.ssh", "/etc/twinguard")
+CONFIGS = ("/home/*/.gitconfig", "/home/*/later.inc", "/home/*/.ssh", "/etc/twinguard")
 
 
 @pytest.fixture(scope="module")
 def runs() -> Dict[str, Any]:
-    """One run for each user's sake would take minutes: what is told comes from as few runs as can be."""
+    """What one run with all of them says, and the files before and after it."""
     before = {}
     for name in HOSTS:
         lab.shell(name, SETUP)
         before[name] = files_of(name, *CONFIGS)
-        # The package gnupg brings it along.
-        lab.shell(name, "mv /usr/bin/gpgsm /usr/bin/gpgsm.away")
-    waves: List[List[str]] = []
-    for words, one in CASES.items():
-        wave = next((w for w in waves if one["user"] not in [CASES[x]["user"] for x in w]), None)
-        if wave is None:
-            waves.append([words])
-        else:
-            wave.append(words)
-    told: Dict[str, Dict[str, str]] = {name: {} for name in HOSTS}
-    for wave in waves:
-        run = signing_lab.once([CASES[words] for words in wave]).expect_failure(HOSTS)
-        for name in HOSTS:
-            controls = signing_lab.result(run, name)["controls"]
-            assert {one["status"] for one in controls} == {"fail"}
-            by_user = {one["resource"]: one["reason"] for one in controls}
-            told[name].update({words: by_user[f"user {CASES[words]['user']}"] for words in wave})
-            assert signing_lab.result(run, name)["changed"] in (True, False)
+    run = signing_lab.once(list(CASES.values())).expect_failure(HOSTS)
+    told = {}
     for name in HOSTS:
         lab.shell(name, "mv /usr/bin/gpgsm.away /usr/bin/gpgsm")
+        controls = signing_lab.result(run, name)["controls"]
+        assert {one["status"] for one in controls} == {"fail"}
+        told[name] = {one["resource"]: one["reason"] for one in controls}
     after = {name: files_of(name, *CONFIGS) for name in HOSTS}
     return {"told": told, "before": before, "after": after}
 
 
 @pytest.mark.parametrize("words", list(CASES))
 def test_the_reason_is_told(host: str, words: str, runs: Dict[str, Any]) -> None:
-    sentence = runs["told"][host][words]
+    sentence = runs["told"][host][f"user {CASES[words]['user']}"]
     assert words in sentence
     assert "\n" not in sentence
 
@@ -113,32 +80,41 @@ def test_after_all_those_failures_every_file_is_the_old_one(
     assert runs["after"][host] == runs["before"][host]
 
 
+LINKS = """
+for user in reader writer keeper; do
+    id $user >/dev/null 2>&1 || useradd -m -s /bin/bash $user
+    [ -e /home/$user/key ] || runuser -u $user -- ssh-keygen -q -t ed25519 -N '' -f /home/$user/key
+done
+printf '[user]\\n' > /root/.gitconfig; chmod 600 /root/.gitconfig; chmod 711 /root
+ln -sfn /root/.gitconfig /home/reader/.gitconfig
+ln -sfn /etc/gitconfig /home/writer/.gitconfig
+ln -sfn /root/keys /home/keeper/.ssh
+"""
+
+
 def test_a_link_in_a_home_leads_root_nowhere() -> None:
-    """Mallory points her settings at a file of root's, and at one that root alone may make."""
+    """To a file of root's, to one that root alone may make, and for a key to root's own directory."""
+    people = [
+        somebody("reader"),
+        somebody("writer"),
+        somebody("keeper", key="~/.ssh/id", create=True),
+    ]
     for name in HOSTS:
-        lab.shell(name, "printf '[user]\\n' > /root/.gitconfig; chmod 600 /root/.gitconfig")
-        lab.shell(name, "chmod 711 /root; ln -sfn /root/.gitconfig /home/mallory/.gitconfig")
-    one = {"user": "mallory", "name": "M", "email": "m@x.org", "key": "~/key"}
+        lab.shell(name, LINKS)
     try:
-        run = signing_lab.once([one]).expect_failure(HOSTS)
+        run = signing_lab.once(people).expect_failure(HOSTS)
         for name in HOSTS:
-            assert "Permission denied" in run.failure(name) or "ermission" in run.failure(name)
+            controls = signing_lab.result(run, name)["controls"]
+            assert [one["status"] for one in controls] == ["fail"] * 3, controls
+            assert all("ermission denied" in one["reason"] for one in controls), controls
             assert lab.shell(name, "cat /root/.gitconfig") == "[user]\n"
-            lab.shell(name, "ln -sfn /etc/gitconfig /home/mallory/.gitconfig")
-        run = signing_lab.once([one]).expect_failure(HOSTS)
-        for name in HOSTS:
-            assert lab.shell(name, "test -e /etc/gitconfig || echo none") == "none\n"
-            lab.shell(name, "rm /home/mallory/.gitconfig; ln -sfn /root/keys /home/mallory/.ssh")
-        made = {**one, "key": "~/.ssh/id", "create": True}
-        run = signing_lab.once([made]).expect_failure(HOSTS)
-        for name in HOSTS:
-            assert lab.shell(name, "test -e /root/keys || echo none") == "none\n"
+            assert (
+                lab.shell(name, "ls -d /etc/gitconfig /root/keys 2>&1 || true").count("No such")
+                == 2
+            )
     finally:
         for name in HOSTS:
-            lab.shell(
-                name,
-                "rm -rf /home/mallory/.gitconfig /home/mallory/.ssh /root/.gitconfig; chmod 700 /root",
-            )
+            lab.shell(name, "rm -rf /root/.gitconfig /home/reader/.gitconfig; chmod 700 /root")
 
 
 @pytest.fixture
