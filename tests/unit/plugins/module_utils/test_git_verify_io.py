@@ -263,7 +263,8 @@ def forge_merge(lab: Lab, **more: Any) -> tuple[str, str]:
     root = lab.commit(tree=lab.tree_of(a="a\n", b="b\n"))
     left = lab.commit(root, tree=lab.tree_of(a="x\n", b="b\n"))
     right = lab.commit(root, tree=lab.tree_of(a="a\n", b="y\n"))
-    more.setdefault("tree", lab.tree_of(a="x\n", b="y\n"))
+    if "tree" not in more:
+        more["tree"] = lab.tree_of(a="x\n", b="y\n")
     return root, lab.commit(left, right, by="forge", **more)
 
 
