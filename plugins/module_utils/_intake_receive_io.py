@@ -54,8 +54,7 @@ def main(arguments: Sequence[str]) -> int:
 def _open(config: Mapping[str, Any], zone: Mapping[str, Any]) -> Sequence[Outcome]:
     base, account = config["directory"], zone["account"]
     incoming = f"{base}/incoming/{account}"
-    if not os.listdir(incoming):
-        return ()
+    # Without a batch as well: keys and trust that cannot be used shall be known before one comes.
     options = options_of(config, zone, os.environ["RUNTIME_DIRECTORY"])
     return tuple(open_batches(incoming, options, int(time.time()), run))
 
@@ -71,8 +70,8 @@ def options_of(config: Mapping[str, Any], zone: Mapping[str, Any], secrets: str)
         state_dir=f"{config['state_dir']}/{account}",
         senders=(zone["sender"],),
         identities=tuple(
-            Identity(f"{secrets}/identity-{number}.key", certificate)
-            for number, certificate in enumerate(config["certificates"])
+            Identity(f"{secrets}/identity-{number}.key", f"{secrets}/identity-{number}.pem")
+            for number in range(config["identities"])
         ),
         passphrase_file=f"{secrets}/passphrase" if config["passphrase"] else None,
         maximum_bytes=config["maximum_bytes"],

@@ -216,7 +216,11 @@ def _path_unit(zone: Zone) -> str:
 
 
 def _config(zone: Zone) -> str:
-    secrets = {f"identity-{n}.key": key for n, (key, _pem) in enumerate(zone.identities)}
+    secrets = {}
+    for number, (key, certificate) in enumerate(zone.identities):
+        # The certificate is no secret, and lies where only root may look perhaps.
+        secrets[f"identity-{number}.key"] = key
+        secrets[f"identity-{number}.pem"] = certificate
     if zone.passphrase_file:
         secrets["passphrase"] = zone.passphrase_file
     settings: Dict[str, Any] = {
@@ -227,7 +231,7 @@ def _config(zone: Zone) -> str:
         "log": f"{LOG_DIR}/batches.jsonl",
         "allowed_signers": ALLOWED_SIGNERS,
         "revocations": REVOKED_KEYS,
-        "certificates": [pem for _key, pem in zone.identities],
+        "identities": len(zone.identities),
         "passphrase": bool(zone.passphrase_file),
         "validate": list(zone.validate),
         "validate_seconds": zone.validate_seconds,
