@@ -222,6 +222,17 @@ def test_one_identity_that_cannot_does_not_keep_the_others_from_it(home: Home) -
     assert "signingkey" in home.config.read_text()
 
 
+def test_no_hook_of_the_user_runs_in_the_proof(home: Home, tmp_path: Path) -> None:
+    home.key()
+    hook = tmp_path / "hooks" / "pre-commit"
+    hook.parent.mkdir()
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    hook.chmod(0o755)
+    home.config.write_text(f"[core]\n\thooksPath = {hook.parent}\n")
+    assert statuses(home(ALICE)) == {"git.signing": "pass"}
+    assert not (tmp_path / "ran").exists()
+
+
 def test_without_a_proof_nothing_is_called_proven(home: Home) -> None:
     home.key()
     assert statuses(home({**ALICE, "prove": False})) == {"git.signing": "unknown"}
