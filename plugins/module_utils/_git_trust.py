@@ -53,6 +53,8 @@ class Policy:
                 for key in person.keys:
                     if key.ssh:
                         self._owners.setdefault(key.ssh.line, []).append((person, key, forge))
+        everybody = (*self.people, *self.forges)
+        self.knows_openpgp = any(key.openpgp for person in everybody for key in person.keys)
 
     def digest(self) -> str:
         """Changes whenever a verdict could change for another reason than the time."""

@@ -155,7 +155,7 @@ def claim(
         return _refused(signed, "unsigned", "it has no signature")
     if signed.format == "ssh":
         found = _ssh_claim(signed, policy, times)
-    elif signed.format == "openpgp" and any(k.openpgp for p in policy.people for k in p.keys):
+    elif signed.format == "openpgp" and policy.knows_openpgp:
         found = _openpgp_claim(signed, policy, times)
     else:
         reason = f"its signature is of a kind ({signed.format}) for which no keys are trusted here"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import subprocess
 from pathlib import Path
@@ -55,6 +56,81 @@ def test_a_history_signed_by_its_committers_is_accepted(lab: Lab) -> None:
     assert found[tip].principal == "alice@example.com"
     assert found[right].key.startswith("SHA256:")
     assert next(iter(found)) == root
+
+
+def test_what_git_itself_makes_is_accepted(lab: Lab, tmp_path: Path) -> None:
+    """Commits, merges of signed tags, amended ones, other encodings: all from the real git."""
+    tree = tmp_path / "tree"
+    settings = {
+        "user.name": "Jos\u00e9 <Alice",
+        "user.email": "alice@example.com",
+        "user.signingkey": str(lab.keys.place / "alice"),
+        "gpg.format": "ssh",
+        "commit.gpgsign": "true",
+        "tag.gpgsign": "true",
+    }
+
+    def git(*words: str) -> str:
+        options = [one for name, value in settings.items() for one in ("-c", f"{name}={value}")]
+        command = ["git", "-C", str(tree), *options, *words]
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            check=True,
+            text=True,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"},
+        )
+        return done.stdout.strip()
+
+    tree.mkdir()
+    git("init", "-q", "-b", "main")
+    git("commit", "-q", "--allow-empty", "-m", "One")
+    git("checkout", "-q", "-b", "side")
+    git("-c", "i18n.commitEncoding=ISO-8859-1", "commit", "-q", "--allow-empty", "-m", "Zw\u00f6lf")
+    git("tag", "-m", "A tag\n\n-----BEGIN nothing", "v1")
+    git("checkout", "-q", "main")
+    git("commit", "-q", "--allow-empty", "-m", "Two")
+    git("merge", "-q", "--no-ff", "-m", "Merge", "v1")
+    git("commit", "-q", "--amend", "--allow-empty-message", "-m", "")
+    git("merge", "-q", "--no-ff", "-m", "Again", "v1")
+    git("commit", "-q", "--allow-empty", "--author", "Bob <bob@example.com>", "-m", "By Bob")
+    tips = [git("rev-parse", "HEAD"), git("rev-parse", "v1")]
+    assert "mergetag" in git("log", "--format=raw")
+    now = int(git("log", "-1", "--format=%ct")) + 1
+    found = verify(str(tree), tips, [], lab.policy(), now)
+    assert {one.status for one in found} == {"good"}
+    assert [one.kind for one in found].count("tag") == 1
+    assert len(found) == 6
+
+
+def test_nothing_is_accepted_that_git_would_not_accept(lab: Lab) -> None:
+    """Bytes changed at random: what is still good here is good for git as well."""
+    chance = random.Random(5)
+    raw = lab.signed(lab.raw(lab.commit()), "alice")
+    mutants = {lab.put("commit", raw)}
+    for _number in range(60):
+        data = bytearray(raw)
+        for _change in range(chance.choice((1, 1, 2, 5))):
+            place = chance.randrange(len(data))
+            change = chance.randrange(3)
+            if change == 0:
+                data[place] = chance.randrange(256)
+            elif change == 1:
+                del data[place]
+            else:
+                data.insert(place, chance.choice(b"\n <>=gA\0"))
+        mutants.add(lab.put("commit", bytes(data)))
+    signers = allowed_signers(lab.policy().people)
+    found = {}
+    for one in mutants:
+        try:
+            found[one] = lab.status(one)
+        except GitFailure:
+            found[one] = "unreadable"
+    good = {one for one, status in found.items() if status == "good"}
+    assert good
+    assert len(good) < 5
+    assert all(lab.believed(one, signers) for one in good)
 
 
 def test_repositories_with_sha256_work_alike(tmp_path: Path, keys: Keys) -> None:
@@ -648,6 +724,31 @@ def test_openpgp_signatures_count_by_the_keys_of_the_policy_alone(lab: Lab, gpg:
     assert lab.status(good, policy=policy, now=now + 3 * 365 * DAY) == "expired"
     revoked = {**alice, "keys": [{"openpgp": block, "revoked": True}]}
     assert lab.status(good, policy=lab.policy(people=[revoked]), now=now) == "revoked"
+
+
+def test_a_forge_may_sign_its_merges_with_openpgp(lab: Lab, gpg: Any) -> None:
+    """As GitHub does: the people have SSH keys, and the forge has not."""
+    gpg("--quick-gen-key", "Forge <web@forge.example>", "ed25519", "sign", "2y")
+    block = gpg("--armor", "--export", "web@forge.example").decode()
+    keys = [{"openpgp": block}]
+    forge = {"name": "Forge", "principals": ["web@forge.example"], "keys": keys}
+    policy = lab.policy(forges=[forge])
+    now = int(subprocess.run(["date", "+%s"], capture_output=True, check=True).stdout) + 60
+    lab.clock = now - 1000
+    root = lab.commit(tree=lab.tree_of(a="a\n", b="b\n"))
+    left = lab.commit(root, tree=lab.tree_of(a="x\n", b="b\n"))
+    right = lab.commit(root, tree=lab.tree_of(a="a\n", b="y\n"))
+
+    def merge(**files: str) -> str:
+        raw = lab.raw(left, right, email="web@forge.example", tree=lab.tree_of(**files))
+        signature = gpg("--armor", "--detach-sign", "-u", "web@forge.example", stdin=raw)
+        head, body = raw.split(b"\n\n", 1)
+        folded = signature.strip().replace(b"\n", b"\n ")
+        return lab.put("commit", head + b"\ngpgsig " + folded + b"\n\n" + body)
+
+    clean, evil = merge(a="x\n", b="y\n"), merge(a="x\n", b="z\n")
+    assert lab.status(clean, [root], policy=policy, now=now) == "good"
+    assert lab.status(evil, [root], policy=policy, now=now) == "evil_merge"
 
 
 def test_a_signature_may_be_large_and_the_people_many(lab: Lab) -> None:
