@@ -339,7 +339,18 @@ def test_an_id_that_another_sender_has_used(lab: Lab) -> None:
     assert lab.nothing_published()
 
 
-def test_data_that_changes_after_it_was_checked(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("where", "text", "reason"),
+    [
+        (16 + 512 + 700, b"HACK", Reason.WRONG_CONTENT),
+        (16 + 2, b"HACK", Reason.BAD_ARCHIVE),
+        (0, b"HACK", Reason.BAD_ARCHIVE),
+        (-1, b"more", Reason.BAD_ARCHIVE),
+    ],
+)
+def test_data_that_changes_after_it_was_checked(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, where: int, text: bytes, reason: Reason
+) -> None:
     """Whoever uploads may keep the file open: what is decrypted is compared with the signed index all the same."""
     batch = Forgery(lab, files=[("a", b"A" * 5000)]).send()
     path = lab.zone / f"{batch}.data.enc"
@@ -348,13 +359,13 @@ def test_data_that_changes_after_it_was_checked(lab: Lab, monkeypatch: pytest.Mo
     def check(*args: Any) -> Any:
         good = checked(*args)
         with path.open("r+b") as stream:
-            stream.seek(16 + 512 + 700)
-            stream.write(b"HACK")
+            stream.seek(*((0, 2) if where < 0 else (where, 0)))
+            stream.write(text)
         return good
 
     monkeypatch.setattr(_batch_check_io, "check", check)
     (outcome,) = lab.open()
-    assert (outcome.status, outcome.reason) == ("quarantined", Reason.WRONG_CONTENT)
+    assert (outcome.status, outcome.reason) == ("quarantined", reason)
     assert lab.nothing_published()
 
 
