@@ -22,6 +22,11 @@ description:
   - Needs git, C(ssh-keygen) of OpenSSH 8.9 or newer, and C(gpg) when a person has an OpenPGP key. Merges of forges take
     git 2.38. X.509 signatures are refused as C(unsupported_format).
   - Fails only when it is used wrongly. What it finds is in RV(ignore:controls), and RV(ignore:verified) sums it up.
+notes:
+  - Keep the keys of people who left in the list, with O(people[].keys[].valid_before). What the server recorded before
+    stays good.
+  - Without a record, a commit by a key that has expired is refused, however old it is. Verify a history while its keys
+    are valid, and pin a newer root then.
 extends_documentation_fragment:
   - twinguard.hardening._attributes.INFO
   - twinguard.hardening._attributes.LINUX
