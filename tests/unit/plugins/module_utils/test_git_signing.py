@@ -56,7 +56,7 @@ def test_the_list_of_signers_is_for_ssh_alone() -> None:
 
 
 def test_identities_come_in_the_order_in_which_git_reads_their_files() -> None:
-    scopes = [
+    scopes: list[dict[str, Any]] = [
         {"scope": "repository", "repository": "/srv/x"},
         {"scope": "user"},
         {"scope": "system", "user": None},
