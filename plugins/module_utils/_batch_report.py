@@ -127,7 +127,7 @@ def _mode(option: str, value: str) -> int:
 
 def seal_result(sealed: Sealed, params: Mapping[str, Any]) -> Dict[str, Any]:
     """What ``batch_seal`` returns."""
-    after = f"a batch of {sealed.files} files with {sealed.size} bytes, because {sealed.why}\n"
+    after = f"a batch (files: {sealed.files}, bytes: {sealed.size}), because {sealed.why}\n"
     before = None if sealed.changed else after
     plan = Plan((Change(f"batches of {params['sender']} in {params['outbox']}", before, after),))
     evidence = {"recipients": list(sealed.recipients), "files": sealed.files, "why": sealed.why}
