@@ -61,6 +61,7 @@ bench: setup ## What steady runs and requests cost, beside others
 	@.venv/bin/python bench/audit_rules.py
 	@PYTHONPATH=.build/collections .venv/bin/python bench/audit_log.py compare
 	@.venv/bin/python bench/s3.py
+	@.venv/bin/python bench/batch.py
 	@PYTHONPATH=.build/collections .venv/bin/python bench/git_history.py
 
 images: ## Build the base images anew, with today's packages

@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What sealing and opening cost: beside bare openssl and sha256sum, and beside one openssl for each file.
 
-    batch.py [GIGABYTES [FILES [DIRECTORY]]]    one file of that size (4), so many small files (10000), where (.build)
+    batch.py [GIGABYTES [FILES [ROUNDS [DIRECTORY]]]]
+
+One file of that size (4), so many small files (10000), so many times (3), in that directory (.build); it takes three
+times the size on the disk.
 
 Both sides are measured in turn, in one go, on the same disk; each side is measured twice: once as it is, and once with
 all that it wrote flushed to the disk within the measured time, as ours always does. Nothing passes or fails by a time.
@@ -24,7 +27,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-ROUNDS = 3
 SEAL, OPEN, FLUSH = "openssl enc; sha256sum", "sha256sum; openssl enc -d", " and flush"
 SAMPLE = 500  # of the small files for which openssl is really called; the rest is multiplied
 CIPHER = ["-aes-256-ctr", "-pbkdf2", "-iter", "10000", "-md", "sha256", "-salt"]
@@ -59,12 +61,12 @@ class Cost(NamedTuple):
     cpu: float
 
 
-def main(gigabytes: float, files: int, directory: str) -> None:
+def main(gigabytes: float, files: int, rounds: int, directory: str) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory(dir=directory) as name:
         root = Path(name)
         prepare(root)
-        large(root, gigabytes)
+        large(root, gigabytes, rounds)
         small(root, files)
     print(f"\nload at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
 
@@ -88,7 +90,7 @@ def prepare(root: Path) -> None:
     (root / "password").write_text("0" * 64)
 
 
-def large(root: Path, gigabytes: float) -> None:
+def large(root: Path, gigabytes: float, rounds: int) -> None:
     """One large file."""
     source, bare = root / "source" / "large.bin", root / "bare" / "large.enc"
     with source.open("wb") as stream:
@@ -111,8 +113,8 @@ def large(root: Path, gigabytes: float) -> None:
 
     rows: dict[str, list[Cost]] = {}
     memory: dict[str, int] = {}
-    for number in range(ROUNDS):
-        print(f"    round {number + 1} of {ROUNDS}", file=sys.stderr)
+    for number in range(rounds):
+        print(f"    round {number + 1} of {rounds}", file=sys.stderr)
         for more, flush in (("", "true"), (FLUSH, "sync")):
             clean(root)
             note(rows, SEAL + more, partial(seal_bare, flush))
@@ -120,7 +122,7 @@ def large(root: Path, gigabytes: float) -> None:
         clean(root)
         note(rows, "batch_seal", lambda: memory.update(seal=worker(root, "seal")))
         note(rows, "batch_open", lambda: memory.update(open=worker(root, "open")))
-    print(f"\nOne file of {gigabytes:g} GB, medians of {ROUNDS}")
+    print(f"\nOne file of {gigabytes:g} GB, medians of {rounds}")
     middle = {name: median(costs) for name, costs in rows.items()}
     for name, cost in middle.items():
         print(f"  {name:<40} {cost.wall:8.2f} s by the clock {cost.cpu:8.2f} s of processors")
@@ -204,5 +206,6 @@ def called(argv: list[str], env: dict[str, str] | None = None) -> str:
 
 
 if __name__ == "__main__":
-    words = sys.argv[1:] + ["4", "10000", str(ROOT / ".build")][len(sys.argv) - 1 :]
-    main(float(words[0]), int(words[1]), words[2])
+    given = sys.argv[1:]
+    size, count, repeated, where = given + ["4", "10000", "3", str(ROOT / ".build")][len(given) :]
+    main(float(size), int(count), int(repeated), where)
