@@ -48,7 +48,7 @@ def serve() -> None:
     app = DomainDispatcherApplication(create_backend_app)
 
     class Quiet(WSGIRequestHandler):
-        # Connections are kept, as a real store keeps them.
+        # It closes each connection all the same, so that both sides pay for a new one with each request.
         protocol_version = "HTTP/1.1"
 
         def log(self, *_unused: Any) -> None:
