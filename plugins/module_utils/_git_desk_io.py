@@ -17,6 +17,11 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._git_config im
     Setting,
     parse,
 )
+from ansible_collections.twinguard.hardening.plugins.module_utils._git_signing import SOCKET_ROOM
+from ansible_collections.twinguard.hardening.plugins.module_utils._git_signing_why import (
+    last_words,
+    why,
+)
 from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
     Done,
     ProgramError,
@@ -61,7 +66,7 @@ class Desk:
         """The same for what has to succeed."""
         done = self.call(*argv, **options)  # type: ignore[arg-type]
         if done.code != 0:
-            raise ProgramError(f"{' '.join(argv[:4])} failed: {text_of(done.err).strip()[-300:]}")
+            raise ProgramError(f"{' '.join(argv[:2])} failed: {last_words(text_of(done.err))}")
         return done
 
     def settings(self, repository: str = "") -> List[Setting]:
@@ -75,6 +80,18 @@ class Desk:
         with open(path, "wb") as stream:
             stream.write(content)
         return path
+
+    def why(self, said: str) -> Tuple[str, str]:
+        """The kind of failure and a sentence for what programs said, with what can be looked up here."""
+        kind, sentence = why(said)
+        return kind, sentence + (self._socket_length() if kind == "socket" else "")
+
+    def _socket_length(self) -> str:
+        done = self.call("gpgconf", "--list-dirs", "agent-socket")
+        path = text_of(done.out).strip()
+        if done.code == 0 and len(path.encode()) > SOCKET_ROOM:
+            return f": the path of its socket {path} is longer than {SOCKET_ROOM} bytes"
+        return ""
 
     @contextlib.contextmanager
     def answering(self, passphrase: str) -> Iterator[Tuple[Dict[str, str], int]]:

@@ -97,7 +97,10 @@ def _make_openpgp(desk: Desk, one: Identity, passphrase: str) -> None:
     with secret_file(passphrase) as fd:
         command = ["gpg", "--batch", "--pinentry-mode", "loopback", "--passphrase-fd", str(fd)]
         owner = f"{one.name} <{one.email}>"
-        desk.must(*command, "--quick-gen-key", owner, "ed25519", "sign", "0", pass_fds=(fd,))
+        done = desk.call(*command, "--quick-gen-key", owner, "ed25519", "sign", "0", pass_fds=(fd,))
+    if done.code != 0:
+        _kind, sentence = desk.why(text_of(done.err))
+        raise ProgramError(f"no key can be made: {sentence}")
 
 
 def _openpgp_keys(desk: Desk, one: Identity) -> list[str]:

@@ -70,10 +70,8 @@ def prove(
         said = str(error)
         if one.format != "ssh" and why(said)[0] == "other":
             said += _asked(desk, one, settings)
-        kind, sentence = why(said)
+        kind, sentence = desk.why(said)
         what = error.what if isinstance(error, _NotProven) else "a commit cannot be signed"
-        if kind == "socket":
-            sentence += _socket_length(desk)
         if kind == NEEDS_PERSON and not one.unattended:
             return Proof("unknown", "only its owner can type the passphrase of this key", kind)
         return Proof("fail", f"{what}: {sentence}", kind, {"said": said[-500:]})
@@ -193,11 +191,3 @@ def _asked(desk: Desk, one: signing.Identity, settings: Sequence[Setting]) -> st
         return text_of(desk.call(program, "-bsau", key, stdin=b"proof").err)
     except ProgramError as error:
         return str(error)
-
-
-def _socket_length(desk: Desk) -> str:
-    done = desk.call("gpgconf", "--list-dirs", "agent-socket")
-    path = text_of(done.out).strip()
-    if done.code == 0 and len(path.encode()) > signing.SOCKET_ROOM:
-        return f": the path of its socket {path} is longer than {signing.SOCKET_ROOM} bytes"
-    return ""

@@ -30,6 +30,7 @@ CASES: Dict[str, Dict[str, Any]] = {
     "no such secret key": somebody("pgp", format="openpgp", key=HEX),
     "gpgsm is not installed": somebody("smime", format="x509", key=HEX),
     "later.inc has the last word": somebody("late"),
+    "is longer than 107 bytes": somebody("faraway", format="openpgp", key=None, create=True),
     "no entry of the allowed signers": somebody("impostor", email="alice@example.com"),
 }
 SETUP = """
@@ -38,6 +39,7 @@ for user in lonely none open nameless pgp smime late impostor; do
     cd /home/$user
     [ -e key.pub ] || runuser -u $user -- ssh-keygen -q -t ed25519 -N '' -f /home/$user/key
 done
+id faraway >/dev/null 2>&1 || useradd -m -d /home/$(printf %0110d 0) faraway
 rm -f /home/lonely/key; chmod 644 /home/open/key
 printf '[commit]\\n\\tgpgsign = true\\n[include]\\n\\tpath = later.inc\\n' > /home/late/.gitconfig
 printf '[commit]\\n\\tgpgsign = false\\n' > /home/late/later.inc
