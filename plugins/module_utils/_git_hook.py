@@ -170,14 +170,14 @@ def not_forward(update: Update) -> Refusal:
     )
 
 
-def wrong_type(update: Update, kind: str) -> Optional[Refusal]:
-    """Refuses a protected branch that is no commit, a protected tag that is neither commit nor tag."""
-    fine = ("commit", "tag") if update.ref.startswith("refs/tags/") else ("commit",)
-    if kind in fine:
-        return None
-    return _refusal(
-        update, "wrong_type", f"it would be a {kind or 'missing object'}", f"push a {fine[-1]}"
-    )
+def tag_on_branch(update: Update) -> Refusal:
+    """Refuses an annotated tag where a commit belongs."""
+    return _refusal(update, "wrong_type", "it would be a tag, not a commit", "push a commit")
+
+
+def is_id(text: str) -> bool:
+    """Whether this is the full id of an object."""
+    return bool(_ID.match(text))
 
 
 def accepted_tips(record: Sequence[Accepted], tips: Mapping[str, str]) -> Tuple[str, ...]:

@@ -59,13 +59,25 @@ def main(arguments: Sequence[str]) -> int:
     return push.end()
 
 
+class Quarantined(Repository):
+    """The repository of the push; knows what its last list of commits rests on."""
+
+    edge: Tuple[str, ...] = ()
+
+    def commits(self, new: Sequence[str], without: Sequence[str]) -> Tuple[List[str], List[str]]:
+        """As it does, and keep the edge."""
+        inside, edge = super().commits(new, without)
+        self.edge = tuple(edge)
+        return inside, edge
+
+
 class Push:
     """One push, from what git says to the verdict."""
 
     def __init__(self) -> None:
         path = os.path.realpath(os.environ.get("GIT_DIR") or ".")
         given = {name: os.environ[name] for name in QUARANTINE if name in os.environ}
-        self.place = Repository(path, given)
+        self.place = Quarantined(path, given)
         self.now = int(time.time())
         self.updates: List[hook.Update] = []
         self.refusals: List[hook.Refusal] = []
@@ -104,23 +116,11 @@ class Push:
 
     def verify(self, protected: Sequence[hook.Update]) -> List[hook.Refusal]:
         """Why updates of protected refs are refused."""
-        kinds, current = look(self.place, protected)
         refusals = []
         for one in protected:
-            refusal = (
-                hook.stale(one, current[one.ref])
-                or hook.wrong_type(one, kinds[one.new])
-                or (hook.not_forward(one) if not self.forward(one) else None)
-            )
-            refusals += [refusal] if refusal else []
-        if not refusals:
-            for one in protected:
-                refusals += self.verdicts(one)
+            refusal = hook.stale(one, value_of(self.place, one.ref))
+            refusals += [refusal] if refusal else self.verdicts(one)
         return refusals
-
-    def forward(self, update: hook.Update) -> bool:
-        """Whether the old value, if there is one, is an ancestor of the new one."""
-        return update.creates or self.place.is_ancestor(update.old, update.new)
 
     def verdicts(self, update: hook.Update) -> List[hook.Refusal]:
         """What is wrong with the commits and tags of one update.
@@ -136,9 +136,16 @@ class Push:
             # A history that has nothing to do with the others counts if all of it is good.
             return self.judge(update, [], []) if apart and tips else found
         found = self.judge(update, [update.old], [])
+        if not self.forward(update):
+            return [hook.not_forward(update)]
         # Commits that came in by another protected ref are judged as of then: a key that has expired
         # since does not make them bad. That takes long to find out, so only when it matters.
         return found and self.judge(update, [update.old], self.record())
+
+    def forward(self, update: hook.Update) -> bool:
+        """Whether the old value is an ancestor of the new one."""
+        # Most often it is the parent of a commit that was just listed, and there is nothing to ask.
+        return update.old in self.place.edge or self.place.is_ancestor(update.old, update.new)
 
     def judge(
         self, update: hook.Update, without: Sequence[str], record: Sequence[Accepted]
@@ -153,11 +160,14 @@ class Push:
             accepted=record,
             refs={update.new: update.ref},
         )
-        return [
+        found = [
             hook.Refusal(update.ref, one.commit, one.status, one.reason, one.fix)
             for one in verdicts
             if not one.accepted
         ]
+        if any(one.kind == "tag" for one in verdicts) and not update.ref.startswith("refs/tags/"):
+            found.append(hook.tag_on_branch(update))
+        return found
 
     def record(self) -> List[Accepted]:
         """What the guard has let in so far."""
@@ -233,23 +243,16 @@ def real_ref(place: Repository, ref: str) -> str:
     return done.out.decode("utf-8", "surrogateescape").strip() if done.code == 0 else ref
 
 
-def look(
-    place: Repository, updates: Sequence[hook.Update]
-) -> Tuple[Dict[str, str], Dict[str, str]]:
-    """What kind of object each new id is ("" when missing), and the value that each ref has now."""
-    names = [name for one in updates for name in (one.new, one.ref)]
-    asked = "".join(f"{one}\n" for one in names).encode("utf-8", "surrogateescape")
-    out = place.git("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked).out
-    answers = [line.decode("utf-8", "surrogateescape").rsplit(" ", 1) for line in out.splitlines()]
-    if len(answers) != len(names):
-        raise hook.HookError("git cat-file gave no answer for each object")
-    there = {
-        name: (answer[0], answer[-1])
-        for name, answer in zip(names, answers)
-        if answer[1] != "missing"
-    }
-    kinds = {one.new: there.get(one.new, ("", ""))[1] for one in updates}
-    return kinds, {one.ref: there.get(one.ref, ("", ""))[0] for one in updates}
+def value_of(place: Repository, ref: str) -> str:
+    """The id that a ref has now; "" when it is not there."""
+    try:
+        with open(os.path.join(place.path, ref), encoding="ascii") as stream:
+            text = stream.read().strip()
+        if hook.is_id(text):
+            return text
+    except (OSError, ValueError):
+        pass  # packed, or kept in another way: git knows
+    return place.git("rev-parse", "-q", "--verify", ref, codes=(0, 1)).out.decode("ascii").strip()
 
 
 def accepted_tips(

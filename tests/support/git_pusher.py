@@ -56,7 +56,11 @@ class Client:
         self.base = self.commit([], "alice")
 
     def git(
-        self, *words: str, stdin: str = "", check: bool = True, **env: str
+        self,
+        *words: str,
+        stdin: str = "",
+        check: bool = True,
+        env: Optional[Dict[str, str]] = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run git here, without any configuration but the repository's."""
         environment = {
@@ -66,7 +70,7 @@ class Client:
             "GIT_CONFIG_GLOBAL": "/dev/null",
             "GIT_SSH_COMMAND": self.options.get("ssh", "false"),
             "LC_ALL": "C",
-            **env,
+            **(env or {}),
         }
         done = subprocess.run(
             ["git", *words],
@@ -119,7 +123,7 @@ class Client:
         words += ["commit-tree", tree or self.tree(), "-m", message]
         words += [word for parent in parents for word in ("-p", parent)]
         words += ["-S"] if key else []
-        return self.git(*words, **self.who(committer, when)).stdout.strip()
+        return self.git(*words, env=self.who(committer, when)).stdout.strip()
 
     def misused(self, parents: Sequence[str], committer: str) -> str:
         """A commit with a true signature of its committer that was made for files."""
@@ -150,7 +154,7 @@ class Client:
             if key
             else ["tag", "-f", "-m", "tag"]
         )
-        self.git(*words, inner or name, target, **self.who(tagger, None))
+        self.git(*words, inner or name, target, env=self.who(tagger, None))
         return self.git("rev-parse", f"refs/tags/{inner or name}").stdout.strip()
 
     def merged(self, one: str, other: str) -> str:
@@ -360,7 +364,8 @@ def long_push(options: Dict[str, Any]) -> List[Any]:
 
 def cut_pushes(options: Dict[str, Any]) -> Dict[str, Any]:
     """Good pushes whose client is killed, each a little later than the one before."""
-    client, tips = Client(options), []
+    client = Client(options)
+    tips: List[str] = []
     for number in range(options["tries"]):
         tip = chain(client, tips[-1] if tips else client.base, options["commits"])
         tips.append(tip)

@@ -85,14 +85,6 @@ def test_an_update_must_start_from_the_present_value() -> None:
     assert hook.stale(hook.Update(ZERO, TWO, "refs/heads/main"), "") is None
 
 
-def test_a_branch_is_a_commit_and_a_tag_may_be_a_tag() -> None:
-    branch, tag = hook.Update(ZERO, ONE, "refs/heads/main"), hook.Update(ZERO, ONE, "refs/tags/v1")
-    assert hook.wrong_type(branch, "commit") is None
-    assert hook.wrong_type(tag, "tag") is None
-    assert [bool(hook.wrong_type(branch, kind)) for kind in ("tag", "tree", "")] == [True] * 3
-    assert hook.wrong_type(tag, "blob") is not None
-
-
 def test_only_tips_that_the_guard_let_in_under_that_name_are_trusted() -> None:
     record = [Accepted(1, "refs/heads/main", ZERO, ONE, "/r")]
     assert hook.accepted_tips(record, {"refs/heads/main": ONE}) == (ONE,)

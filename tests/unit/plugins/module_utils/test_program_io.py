@@ -59,17 +59,19 @@ def install(base: Path) -> Path:
 
 
 def test_the_sources_are_the_named_file_all_it_imports_and_the_packages() -> None:
-    found = sources(["_controls"])
-    assert set(found) == {
+    found = sources(["_git_hook"])
+    assert {
         "ansible_collections/__init__.py",
         "ansible_collections/twinguard/__init__.py",
         "ansible_collections/twinguard/hardening/__init__.py",
         "ansible_collections/twinguard/hardening/plugins/__init__.py",
         f"{DIRECTORY}/__init__.py",
-        f"{DIRECTORY}/_controls.py",
-        f"{DIRECTORY}/_plan.py",
-    }
-    assert b"CATALOGUE" in found[f"{DIRECTORY}/_controls.py"]
+        f"{DIRECTORY}/_git_hook.py",
+        f"{DIRECTORY}/_git_trust.py",  # which it imports
+        f"{DIRECTORY}/_ssh_keys.py",  # which is imported by what it imports
+    } <= set(found)
+    assert f"{DIRECTORY}/_program_io.py" not in found
+    assert b"def parse_updates" in found[f"{DIRECTORY}/_git_hook.py"]
 
 
 def test_imports_of_whole_files_are_followed_too() -> None:

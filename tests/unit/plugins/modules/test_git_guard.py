@@ -21,7 +21,10 @@ sys.path.insert(0, str(SUPPORT))
 import git_lab
 import git_pusher
 
-COLLECTIONS = Path(__file__).resolve().parents[4] / ".build" / "collections"
+HERE = Path(__file__).resolve()
+# ansible-test runs a copy that lies in a tree of collections; here it is a link to us.
+INSIDE = [path.parent for path in HERE.parents if path.name == "ansible_collections"]
+COLLECTIONS = INSIDE[0] if INSIDE else HERE.parents[4] / ".build" / "collections"
 MODULE = "ansible_collections.twinguard.hardening.plugins.modules.git_guard"
 
 pytestmark = pytest.mark.skipif(
@@ -64,7 +67,7 @@ class Server:
         done = subprocess.run(
             [sys.executable, "-m", MODULE],
             input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-            env={**os.environ, "PYTHONPATH": str(COLLECTIONS)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(COLLECTIONS), *sys.path])},
             capture_output=True,
             text=True,
             check=False,
