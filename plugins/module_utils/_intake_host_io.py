@@ -153,15 +153,17 @@ def systemctl(run: Runner, *words: str) -> None:
     call(run, ["systemctl", *words])
 
 
-def run_service(run: Runner, name: str) -> None:
-    """Run a service once to its end. HostError with what it said itself when it failed."""
+def start(run: Runner, name: str, verb: str = "start") -> None:
+    """Start a unit, and wait for the end of a service that runs once. HostError with what it said itself."""
     try:
-        systemctl(run, "start", name)
+        systemctl(run, verb, name)
     except HostError as error:
-        words = ["journalctl", "-u", name, "-o", "cat", "-n", "20", "-p", "err"]
+        words = ["journalctl", "-u", name, "-o", "cat", "-n", "20", "-p", "warning"]
         said = call(run, words).decode("utf-8", "replace").splitlines()
-        own = [one for one in said if not one.startswith((name, "Failed to start"))]
-        raise HostError(f"{name} failed: {own[-1] if own else error}") from error
+        # The last line that is not systemd's own summary of it.
+        dull = ("Failed to start", f"{name}: Failed with", f"{name}: Main process", "Starting ")
+        own = [one for one in said if not one.startswith(dull)]
+        raise HostError(f"{name} does not start: {own[-1] if own else error}") from error
 
 
 def read_since(unit: Mapping[str, str], paths: Sequence[str]) -> bool:

@@ -96,6 +96,7 @@ class Host:
             ssh_current=host_io.read_since(units.get(ssh, {}), [render.SSHD_FILE]),
             settings=settings,
             settings_error=error,
+            closed=tuple(n for n in names if _mode(self.zone.drop(n)) == CLOSED_MODE),
         )
 
     def _settings(self, names: Sequence[str]) -> Tuple[Dict[str, Dict[str, str]], str]:
@@ -254,12 +255,12 @@ class Host:
         for name in (render.PATH_UNIT, render.TIMER):
             host_io.systemctl(self.run, "enable", "--quiet", name)
             verb = "restart" if f"{render.UNIT_DIR}/{name}" in changed else "start"
-            host_io.systemctl(self.run, verb, name)
+            host_io.start(self.run, name, verb)
 
     def prove(self, found: state.Found) -> Dict[str, Dict[str, Any]]:
         """Run the service once and try an upload as each sender. HostError when something does not hold."""
         if found.units:
-            host_io.run_service(self.run, render.SERVICE)
+            host_io.start(self.run, render.SERVICE)
         probes = probe(self.run, self.zone, found.settings) if self._can_probe(found) else {}
         open_zones = {
             one.account: probes[one.account]

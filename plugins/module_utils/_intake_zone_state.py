@@ -48,7 +48,7 @@ class Found:
 
     `accounts` by name, None for one that is wanted and missing. `units` by name, empty without systemd. `ssh_unit`:
     which unit is sshd; `ssh_current`: whether it has read its configuration since that last changed. `settings`: what
-    sshd says it does for each sender, or why it does not say.
+    sshd says it does for each sender, or why it does not say. `closed`: accounts whose zone is full.
     """
 
     groups: Tuple[str, ...]
@@ -62,6 +62,7 @@ class Found:
     ssh_current: bool
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     settings_error: str = ""
+    closed: Tuple[str, ...] = ()
 
 
 def plan(zone: Zone, found: Found, manage_service: bool) -> Plan:
@@ -159,6 +160,11 @@ def findings(
         elif settings is None:
             status = "unknown"
             reasons = [found.settings_error or "sshd does not say what it does"]
+        elif sender.account in found.closed:
+            status, reasons = (
+                "unknown",
+                ["the zone is full and takes no upload; see its quarantine"],
+            )
         elif probe:
             reasons = [f"an upload worked; {probe['refused']} other requests were refused"]
         else:

@@ -20,7 +20,7 @@ def senders(**changes: Any) -> List[Dict[str, Any]]:
     """The senders of the scenario's policy, changed."""
     path = lab.ROOT / ".build" / "molecule" / "intake" / SENDER / "login_key.pub"
     key = path.read_text("ascii").strip()
-    return [{"name": "plant-a", "keys": [key], "quota": "8M", "max_files": 60, **changes}]
+    return [{"name": "plant-a", "keys": [key], "quota": "8M", "max_files": 500, **changes}]
 
 
 def test_a_second_run_changes_nothing_starts_few_modules_and_proves_each_sender() -> None:

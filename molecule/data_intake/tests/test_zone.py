@@ -157,7 +157,7 @@ def test_a_file_that_is_still_being_written_is_not_opened(receiver: str) -> None
     try:
         intake_lab.scp(receiver, batch)
         # Somebody still has the data open for writing, as a sender with a slow line would.
-        hold = f"exec 9>>{DROP}/{batch}.data.enc; echo $$ > /run/hold.pid; sleep 300"
+        hold = f"exec 9>>{DROP}/{batch}.data.enc; echo $$ > /run/hold.pid; exec sleep 300"
         lab.shell(receiver, f"setsid sh -c {shlex.quote(hold)} >/dev/null 2>&1 </dev/null &")
         time.sleep(0.5)
         intake_lab.serve(receiver)
@@ -167,7 +167,7 @@ def test_a_file_that_is_still_being_written_is_not_opened(receiver: str) -> None
         # By now the sender cannot reach it under any name.
         assert intake_lab.zone(receiver) == []
     finally:
-        lab.shell(receiver, "kill -- -$(cat /run/hold.pid); systemctl start twinguard-intake.path")
+        lab.shell(receiver, "kill $(cat /run/hold.pid); systemctl start twinguard-intake.path")
     intake_lab.serve(receiver)
     assert intake_lab.outcome(receiver, batch)["status"] == "published"
 

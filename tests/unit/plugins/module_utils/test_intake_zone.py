@@ -338,6 +338,13 @@ def test_sshd_that_does_otherwise_for_a_sender_fails_the_control() -> None:
     assert "forcecommand" in controls[1]["reason"]
 
 
+def test_a_full_zone_is_not_green() -> None:
+    zone = parse_zone(params())
+    has = found(closed=("intake-plant-a",))
+    row = state.findings(zone, has, state.plan(zone, has, True), {})[1]
+    assert (row["status"], "full" in row["reason"]) == ("unknown", True)
+
+
 def test_sshd_that_cannot_be_asked_is_unknown_and_a_service_that_failed_is_red() -> None:
     zone = parse_zone(params())
     has = found(settings={}, settings_error="sshd -T failed")
