@@ -246,7 +246,14 @@ class _Place:
 
     def fetch(self, repository: Repository) -> str:
         """Get the branch; returns its commit. The settings that count are those of whoever we are."""
-        settings = ["-c", "fetch.fsckObjects=true", "-c", "safe.directory=*", "-c", "gc.auto=0"]
+        settings = [
+            "-c",
+            "fetch.fsckObjects=true",
+            "-c",
+            "safe.directory=*",
+            "-c",
+            "gc.autoDetach=false",
+        ]
         settings += ["-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never"]
         words = ["--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--quiet"]
         ref = f"+{self.wanted.ref}:{_INCOMING}"
