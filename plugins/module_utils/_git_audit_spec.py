@@ -42,11 +42,11 @@ ARGUMENT_SPEC: Dict[str, Any] = {
 }
 
 RULES: Dict[str, Any] = {
-    "required_one_of": [("repositories", "guard_policy")],
+    "required_one_of": [["repositories", "guard_policy"]],
     "mutually_exclusive": [
-        ("repositories", "guard_policy"),
-        ("people", "allowed_signers"),
-        ("people", "guard_policy"),
-        ("allowed_signers", "guard_policy"),
+        ["repositories", "guard_policy"],
+        ["people", "allowed_signers"],
+        ["people", "guard_policy"],
+        ["allowed_signers", "guard_policy"],
     ],
 }
