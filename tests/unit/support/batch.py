@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,6 +67,14 @@ def trusted(*pairs: tuple[str, str], more: str = "") -> bytes:
     """An allowed_signers file: principal and key file of each."""
     lines = [f'{name} namespaces="{NAMESPACE}"{more} {public(key)}\n' for name, key in pairs]
     return "".join(lines).encode()
+
+
+@contextlib.contextmanager
+def quick_directory() -> Iterator[Path]:
+    """A directory in memory where there is one: batches are flushed to the disk again and again."""
+    memory = "/dev/shm"
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as path:
+        yield Path(path)
 
 
 class Lab:

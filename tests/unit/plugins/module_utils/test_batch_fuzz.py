@@ -10,7 +10,6 @@ import hashlib
 import os
 import random
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,22 +24,24 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._batch_index i
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import Reason
 from ansible_collections.twinguard.hardening.tests.unit.support import batch_forge
-from ansible_collections.twinguard.hardening.tests.unit.support.batch import NOW, Lab
+from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
+    NOW,
+    Lab,
+    quick_directory,
+)
 from ansible_collections.twinguard.hardening.tests.unit.support.batch_forge import (
     Forgery,
     plain_archive,
 )
 
 ON_THE_WAY = 2000
-INSIDE = 2000
-MEMORY = "/dev/shm"  # thousands of flushes to a disk would take minutes
+INSIDE = 1000
 
 
 @pytest.fixture
 def root() -> Iterator[Path]:
-    place = MEMORY if os.access(MEMORY, os.W_OK) else None
-    with tempfile.TemporaryDirectory(dir=place) as path:
-        yield Path(path)
+    with quick_directory() as path:
+        yield path
 
 
 def damaged(content: bytes, chance: random.Random) -> bytes:

@@ -9,6 +9,7 @@ import hashlib
 import io
 import os
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._files import 
 from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
     Lab,
     make_signer,
+    quick_directory,
     trusted,
 )
 from ansible_collections.twinguard.hardening.tests.unit.support.batch_forge import (
@@ -39,8 +41,9 @@ from ansible_collections.twinguard.hardening.tests.unit.support.batch_forge impo
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    return Lab(tmp_path_factory.mktemp("lab"))
+def made() -> Iterator[Lab]:
+    with quick_directory() as root:
+        yield Lab(root)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
     called,
     make_recipient,
     make_signer,
+    quick_directory,
     trusted,
 )
 
@@ -39,8 +41,9 @@ SETTLED_NS = 1_700_000_000 * 10**9
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Lab:
-    return Lab(tmp_path)
+def lab() -> Iterator[Lab]:
+    with quick_directory() as root:
+        yield Lab(root)
 
 
 def statuses(outcomes: list[Outcome]) -> list[str]:

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
     make_recipient,
     make_signer,
     public,
+    quick_directory,
     trusted,
 )
 from ansible_collections.twinguard.hardening.tests.unit.support.batch_forge import sign
@@ -52,11 +53,12 @@ CHANGED = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lab, str, dict[str, bytes]]:
+def made() -> Iterator[tuple[Lab, str, dict[str, bytes]]]:
     """A sender, a receiver, and a good batch: its id and the content of its files."""
-    lab = Lab(tmp_path_factory.mktemp("lab"))
-    batch = lab.batch()
-    return lab, batch, lab.contents(lab.zone)
+    with quick_directory() as root:
+        lab = Lab(root)
+        batch = lab.batch()
+        yield lab, batch, lab.contents(lab.zone)
 
 
 @pytest.fixture

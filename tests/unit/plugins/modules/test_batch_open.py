@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,13 +23,15 @@ from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
     SENDER,
     Lab,
     public,
+    quick_directory,
 )
 from ansible_collections.twinguard.hardening.tests.unit.support.spec import documented, shape
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Lab:
-    return Lab(tmp_path)
+def lab() -> Iterator[Lab]:
+    with quick_directory() as root:
+        yield Lab(root)
 
 
 def run(

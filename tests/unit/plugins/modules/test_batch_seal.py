@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,13 +16,17 @@ from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._batch_report import SEAL_SPEC
 from ansible_collections.twinguard.hardening.plugins.modules import batch_seal
-from ansible_collections.twinguard.hardening.tests.unit.support.batch import Lab
+from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
+    Lab,
+    quick_directory,
+)
 from ansible_collections.twinguard.hardening.tests.unit.support.spec import documented, shape
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Lab:
-    return Lab(tmp_path)
+def lab() -> Iterator[Lab]:
+    with quick_directory() as root:
+        yield Lab(root)
 
 
 def run(
