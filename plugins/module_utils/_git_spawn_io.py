@@ -45,11 +45,13 @@ class Answer(NamedTuple):
 
 
 def check_all(checks: Iterable[Check], width: int = 0) -> Iterator[Answer]:
-    """The answers in the order of the checks; as many at a time as there are processors.
+    """The answers in the order of the checks; twice as many at a time as there are processors.
+
+    The oldest is waited for, so some have always ended already when it is slow.
 
     ProgramError when ssh-keygen cannot be started.
     """
-    most = (width or len(os.sched_getaffinity(0))) + 1
+    most = width or 2 * len(os.sched_getaffinity(0)) + 1
     program = find_program("ssh-keygen")
     # TZ: versions before 9.1 know no times but local ones.
     environment = {**clean_environment(), "TZ": "UTC0"}
