@@ -5,18 +5,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_plan
+from ansible_collections.twinguard.hardening.plugins.module_utils import (
+    _batch_disk_io,
+    _batch_ledger,
+    _batch_plan,
+)
 from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
     Outcome,
     Reason,
@@ -477,6 +483,52 @@ def test_a_second_service_that_cannot_wait_says_so(lab: Lab) -> None:
         lab.open(lock_wait=0.0)
     os.close(held)
     assert statuses(lab.open()) == ["published"]
+
+
+# --- cut short
+
+
+def failing_after(count: int) -> Callable[[str, bytes], None]:
+    """Writes of the ledger that are done, the last of which says that it failed all the same."""
+    real = _batch_disk_io.keep
+    left = [count]
+
+    def keep(path: str, content: bytes) -> None:
+        real(path, content)
+        left[0] -= 1
+        if left[0] == 0:
+            raise FilesError(path, "write", OSError(errno.EIO, ""))
+
+    return keep
+
+
+def test_a_ledger_that_was_written_although_that_failed_loses_no_batch(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = lab.batch()
+    with monkeypatch.context() as patch:
+        patch.setattr(_batch_disk_io, "keep", failing_after(1))
+        with pytest.raises(FilesError, match="EIO"):
+            lab.open()
+    assert not (lab.published / batch).exists()
+    assert statuses(lab.open()) == ["published", "already"]
+    assert lab.contents(lab.published / batch) == CONTENT
+    assert os.listdir(lab.published) == [batch]
+
+
+def test_what_was_published_and_taken_away_before_it_was_noted_does_not_come_back(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = lab.batch()
+    with monkeypatch.context() as patch:
+        patch.setattr(_batch_ledger, "finish", None)
+        with pytest.raises(TypeError):
+            lab.open()
+    assert lab.contents(lab.published / batch) == CONTENT
+    shutil.rmtree(lab.published / batch)
+    assert statuses(lab.open()) == ["published", "already"]
+    assert lab.nothing_published()
+    assert os.listdir(lab.zone) == []
 
 
 # --- by hand
