@@ -50,6 +50,7 @@ _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+?)-----END 
 # The object identifier of an RSA key, as it stands in a certificate.
 _RSA = bytes.fromhex("06092a864886f70d010101")
 _F_SETPIPE_SZ = 1031  # fcntl names it from Python 3.10 on
+_BINARY_LIST = b"SSHKRL"  # how a revocation list begins that is not text
 _SMALL = 60.0  # seconds for what takes milliseconds
 
 
@@ -283,7 +284,8 @@ def verify(
 ) -> None:
     """Have ssh-keygen verify a signature; Refused when it does not. `trust`: signers, revocations.
 
-    `now` as YYYYMMDDHHMMSS in UTC.
+    `now` as YYYYMMDDHHMMSS in UTC. The caller knows that the key is in the list of signers, for
+    our namespace and at this time. ProgramError when that list cannot be used.
     """
     allowed_signers, revocations = trust
     with memory(allowed_signers) as people, memory(revocations) as revoked, memory(
@@ -295,11 +297,17 @@ def verify(
             argv += ["-r", f"/dev/fd/{revoked}"]
         fds = (people, revoked, sig)
         done = run(argv, stdin=content, env=environment(), timeout=_SMALL, pass_fds=fds)
-    if done.code != 0:
-        raise Refused(
-            Reason.BAD_SIGNATURE,
-            f"ssh-keygen does not accept the signature: {last_line(done.out + done.err)}",
-        )
+        if done.code == 0:
+            return
+        argv = ["ssh-keygen", "-Y", "check-novalidate", "-n", NAMESPACE, "-s", f"/dev/fd/{sig}"]
+        alone = run(argv, stdin=content, env=environment(), timeout=_SMALL, pass_fds=fds)
+    said = last_line(done.out + done.err)
+    if alone.code != 0:
+        raise Refused(Reason.BAD_SIGNATURE, f"ssh-keygen does not accept the signature: {said}")
+    if revocations.startswith(_BINARY_LIST):
+        raise Refused(Reason.SIGNER_REVOKED, f"the list of revoked keys does not allow it: {said}")
+    # The signature is good and its key known: it is our lists that ssh-keygen cannot use.
+    raise ProgramError(f"ssh-keygen cannot use the list of signers or revoked keys: {said}")
 
 
 def checked(done: Done, program: str) -> Done:

@@ -28,6 +28,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types i
     Outcome,
     Reason,
 )
+from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import ProgramError
 from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
     CONTENT,
     NOW,
@@ -368,7 +369,15 @@ def test_a_revoked_signer(lab: Lab) -> None:
 def test_a_signer_revoked_by_a_list_that_only_ssh_keygen_can_read(lab: Lab, tmp_path: Path) -> None:
     krl = tmp_path / "krl"
     called("ssh-keygen", "-q", "-k", "-f", str(krl), lab.signer + ".pub")
-    refused(lab, Reason.BAD_SIGNATURE, revocations=krl.read_bytes())
+    refused(lab, Reason.SIGNER_REVOKED, revocations=krl.read_bytes())
+
+
+def test_a_list_that_ssh_keygen_cannot_read_is_no_fault_of_the_batch(lab: Lab) -> None:
+    with pytest.raises(ProgramError, match="list of signers or revoked keys"):
+        lab.open(revocations=b"rubbish\n")
+    assert lab.nothing_published()
+    assert os.listdir(lab.quarantine) == []
+    assert [one.status for one in lab.open()] == ["published"]
 
 
 def test_a_removed_sender(lab: Lab, tmp_path: Path) -> None:
