@@ -338,6 +338,13 @@ def test_sshd_that_does_otherwise_for_a_sender_fails_the_control() -> None:
     assert "forcecommand" in controls[1]["reason"]
 
 
+def test_a_probe_that_could_do_more_than_upload_fails_the_control() -> None:
+    zone = parse_zone(params())
+    probes = {"intake-plant-a": {"wrong": ["a sender can list the zone"], "refused": 17}}
+    row = state.findings(zone, found(), Plan(), probes)[1]
+    assert (row["status"], row["reason"]) == ("fail", "a sender can list the zone")
+
+
 def test_a_full_zone_is_not_green() -> None:
     zone = parse_zone(params())
     has = found(closed=("intake-plant-a",))
