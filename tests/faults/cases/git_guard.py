@@ -15,7 +15,7 @@ image = "twinguard/debian13:base"
 hosts = 2
 
 OLD, NEW = "/srv/git/old.git", "/srv/git/new.git"
-PLACES = ("/etc/twinguard", "/usr/local/lib/twinguard", "/var/lib/twinguard", "/srv/git")
+PLACES = ("/etc/twinguard", "/var/lib/twinguard", "/srv/git")
 WORK = "/root/faults-client"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKs6mIKytI9twPD4kOXD35SaQg8OVUdtDpDu3FeY2ZNc alice"
 
