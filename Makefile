@@ -63,6 +63,7 @@ bench: setup ## What steady runs and requests cost, beside others
 	@.venv/bin/python bench/s3.py
 	@.venv/bin/python bench/batch.py
 	@PYTHONPATH=.build/collections .venv/bin/python bench/git_history.py
+	@.venv/bin/python bench/git_push.py
 
 images: ## Build the base images anew, with today's packages
 	@$(PYTHON3) tools/image.py --rebuild
