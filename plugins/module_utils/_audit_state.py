@@ -124,10 +124,10 @@ class Want:
             (PATH_UNIT, None, 0o644),
         ]
         if self.params["rearm"] and self.watches:
-            text = rules_text(self.grouped_lines())
-            service = service_unit(self.watches, text, len(rules), auditctl)
+            again = rules_text(self.grouped_lines())
+            service = service_unit(self.watches, again, len(rules), auditctl)
             units = [
-                (RULES_PATH, text, 0o640),
+                (RULES_PATH, again, 0o640),
                 (SERVICE_UNIT, service, 0o644),
                 (PATH_UNIT, path_unit(self.watches), 0o644),
             ]
