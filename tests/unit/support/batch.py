@@ -22,6 +22,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types i
     Identity,
     OpenOptions,
     Outcome,
+    Reason,
     Sealed,
     SealOptions,
 )
@@ -144,3 +145,27 @@ class Lab:
     def nothing_published(self) -> bool:
         """No file of any name at or below the destination, and no hidden leftovers."""
         return os.listdir(self.published) == []
+
+    def put(self, files: dict[str, bytes]) -> None:
+        """These files in the zone, nothing published, nothing in quarantine or in the ledger."""
+        for path in (self.zone, self.published, self.quarantine, Path(self.opening.state_dir)):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in (self.zone, self.published, self.quarantine):
+            path.mkdir()
+        for name, content in files.items():
+            (self.zone / name).write_bytes(content)
+
+    def refused(self, reason: Reason, **changes: Any) -> Outcome:
+        """The one batch is refused: by a look that changes nothing, and then for good."""
+        before = sorted(os.listdir(self.zone))
+        (looked,) = self.open(check=True, **changes)
+        assert (looked.status, looked.reason) == ("refused", reason), looked
+        assert sorted(os.listdir(self.zone)) == before
+        (outcome,) = self.open(**changes)
+        assert (outcome.status, outcome.reason) == ("quarantined", reason), outcome
+        assert self.nothing_published()
+        assert os.listdir(self.zone) == []
+        assert f'"reason": "{reason.value}"' in (Path(outcome.path) / "reason.json").read_text()
+        assert sorted({*os.listdir(outcome.path)} - {"reason.json"}) == before
+        assert self.open() == []
+        return outcome
