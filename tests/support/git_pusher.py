@@ -309,6 +309,7 @@ def refusals(options: Dict[str, Any]) -> Dict[str, List[Any]]:
         "squash_by_forge": f"{client.commit([two], 'forge')}:{branch}",
         "octopus_by_forge": f"{client.commit([two, ours, theirs], 'forge')}:{branch}",
         "orphan": f"{client.commit([two, client.commit([], 'alice')], 'alice')}:{branch}",
+        "tag_as_branch": f"{client.tag(f'b-{name}', three, 'alice', 'alice')}:{branch}",
         "replace_ref": f"{three}:refs/replace/{two}",
         **{case: f"{new}:refs/tags/{letter}-{name}" for case, (letter, new) in tags.items()},
     }

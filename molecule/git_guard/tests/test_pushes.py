@@ -20,6 +20,7 @@ REFUSED = {
     "squash_by_forge": "forge_commit",
     "octopus_by_forge": "forge_commit",
     "orphan": "foreign_root",
+    "tag_as_branch": "wrong_type",
     "replace_ref": "replaced",
     "unsigned_tag": "unsigned",
     "tag_of_another": "wrong_person",

@@ -310,6 +310,7 @@ WORDS = {
     "squash_by_forge": "forge_commit",
     "octopus_by_forge": "forge_commit",
     "orphan": "foreign_root",
+    "tag_as_branch": "wrong_type",
     "replace_ref": "replaced",
     "unsigned_tag": "unsigned",
     "tag_of_another": "wrong_person",
@@ -421,6 +422,10 @@ def open_policy(server: Server) -> None:
     server.policy.chmod(0o666)
 
 
+def give_policy(server: Server) -> None:
+    os.chown(server.policy, 65534, -1)
+
+
 def lose_program(server: Server) -> None:
     shutil.rmtree(server.base / "twinguard" / "lib")
 
@@ -448,8 +453,8 @@ def odd_trust(server: Server) -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        *(break_policy, empty_policy, lose_policy, open_policy, lose_program, break_program),
-        *(lose_record, lose_chain, odd_trust),
+        *(break_policy, empty_policy, lose_policy, open_policy, give_policy, lose_program),
+        *(break_program, lose_record, lose_chain, odd_trust),
     ],
     ids=lambda fault: str(fault.__name__),
 )
