@@ -76,6 +76,12 @@ def statement(bucket: str, **given: Any) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [made]})
 
 
+def shared_policy() -> str:
+    """A policy that lets one user read, and nobody else."""
+    theirs = {"AWS": "arn:aws:iam:::user/other"}
+    return statement("twin-shared", **{**OPEN, "Principal": theirs})
+
+
 @pytest.mark.parametrize("host", [STRICT, CEPH])
 def test_public_access_is_blocked_and_versions_are_kept(host: str) -> None:
     s3 = client(host)
@@ -152,15 +158,33 @@ def test_a_policy_that_ceph_takes_for_public_fails_its_bucket_by_name_and_stays(
     s3 = client(CEPH)
     s3.create_bucket(Bucket="twin-shared")
     try:
-        theirs = {"AWS": "arn:aws:iam:::user/other"}
-        given = statement("twin-shared", **{**OPEN, "Principal": theirs})
-        s3.put_bucket_policy(Bucket="twin-shared", Policy=given)
+        s3.put_bucket_policy(Bucket="twin-shared", Policy=shared_policy())
         run = converge(CEPH).expect_failure([CEPH])
         assert "twin-shared: policy: access denied on PutBucketPolicy" in run.failure(CEPH)
         assert "may take the policy for public" in run.failure(CEPH)
         assert list(policy_of(s3, "twin-shared")) == ["Given"]
         assert statuses(run, CEPH, "twin-shared")["bucket.transport"] == "fail"
         assert statuses(run, CEPH, "twin-models")["bucket.transport"] == "pass"
+    finally:
+        s3.delete_bucket(Bucket="twin-shared")
+
+
+def test_an_exception_lets_such_a_policy_in_where_the_block_is_not_set_yet() -> None:
+    s3 = client(CEPH)
+    s3.create_bucket(Bucket="twin-shared")
+    try:
+        s3.put_bucket_policy(Bucket="twin-shared", Policy=shared_policy())
+        exception = {
+            "bucket": "twin-shared",
+            "control": "bucket.public_access",
+            "reason": "Ceph takes the policy for public",
+            "expires": "2099-12-31",
+        }
+        run = converge(CEPH, exceptions=[exception]).expect_success()
+        found = statuses(run, CEPH, "twin-shared")
+        assert found["bucket.transport"] == "pass"
+        assert found["bucket.public_access"] == "not_applicable"
+        assert {"Given", "TwinguardDenyInsecureTransport"} <= policy_of(s3, "twin-shared").keys()
     finally:
         s3.delete_bucket(Bucket="twin-shared")
 
