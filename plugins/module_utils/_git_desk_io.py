@@ -28,7 +28,8 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._program_io im
 )
 
 Runner = Callable[..., Done]
-_SECONDS = 30.0  # for one program; a key that waits for a touch must not hang the play
+_SECONDS = 120.0  # for one program; a key that waits for a touch must not hang the play
+MAKING = 600.0  # for a key that is made: gpg first measures how fast a busy host is
 _ASKPASS = "#!/bin/sh\nexec cat /proc/self/fd/{fd}\n"
 # Nobody answers: what asks for a passphrase gets none.
 _SILENT = {"SSH_ASKPASS": "/bin/false", "SSH_ASKPASS_REQUIRE": "force", "GIT_TERMINAL_PROMPT": "0"}
@@ -50,6 +51,7 @@ class Desk:
         stdin: bytes = b"",
         more: Mapping[str, str] | None = None,
         pass_fds: Sequence[int] = (),
+        seconds: float = _SECONDS,
     ) -> Done:
         """Run a program as it is run for the user, in the private directory or elsewhere. ProgramError."""
         env = {**self.environment, **_SILENT, **(more or {})}
@@ -57,7 +59,7 @@ class Desk:
             list(argv),
             stdin=stdin,
             env=env,
-            timeout=_SECONDS,
+            timeout=seconds,
             cwd=cwd or self.place,
             pass_fds=tuple(pass_fds),
         )

@@ -14,6 +14,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._files import 
     Transaction,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_desk_io import (
+    MAKING,
     Desk,
     secret_file,
     text_of,
@@ -97,7 +98,8 @@ def _make_openpgp(desk: Desk, one: Identity, passphrase: str) -> None:
     with secret_file(passphrase) as fd:
         command = ["gpg", "--batch", "--pinentry-mode", "loopback", "--passphrase-fd", str(fd)]
         owner = f"{one.name} <{one.email}>"
-        done = desk.call(*command, "--quick-gen-key", owner, "ed25519", "sign", "0", pass_fds=(fd,))
+        command += ["--quick-gen-key", owner, "ed25519", "sign", "0"]
+        done = desk.call(*command, pass_fds=(fd,), seconds=MAKING)
     if done.code != 0:
         _kind, sentence = desk.why(text_of(done.err))
         raise ProgramError(f"no key can be made: {sentence}")
