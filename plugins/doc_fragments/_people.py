@@ -65,3 +65,76 @@ options:
               - A date inside the signed object is no such record, because its author chose it.
             type: str
 """
+
+    # What the modules that verify a history trust beside the people.
+    HISTORY = r"""
+options:
+  forges:
+    description:
+      - Services that merge for people in a web interface, in the shape of O(people).
+        O(forges[].principals) are the addresses under which they commit.
+      - Their keys count only for merges of two commits, and only when git itself makes the same tree of the two.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: See O(people[].name).
+        type: str
+        required: true
+      principals:
+        description: See O(people[].principals).
+        type: list
+        elements: str
+        required: true
+      keys:
+        description: See O(people[].keys).
+        type: list
+        elements: dict
+        required: true
+        suboptions:
+          key:
+            description: See O(people[].keys[].key).
+            type: str
+          openpgp:
+            description: See O(people[].keys[].openpgp).
+            type: str
+          namespaces:
+            description: See O(people[].keys[].namespaces).
+            type: list
+            elements: str
+          valid_after:
+            description: See O(people[].keys[].valid_after).
+            type: str
+          valid_before:
+            description: See O(people[].keys[].valid_before).
+            type: str
+          revoked:
+            description: See O(people[].keys[].revoked).
+            type: bool
+            default: false
+          revoked_since:
+            description: See O(people[].keys[].revoked_since).
+            type: str
+  exceptions:
+    description:
+      - Commits that are accepted although they are not signed as they should be. Each covers itself alone.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      commit:
+        description: Full id of the commit.
+        type: str
+        required: true
+      reason:
+        description: Why it is accepted. It is shown in reports.
+        type: str
+        required: true
+  clock_skew:
+    description:
+      - Seconds by which clocks may differ. A commit that is dated further in the future is refused.
+      - So is one that is dated earlier than its parent by more than this.
+    type: int
+    default: 600
+"""

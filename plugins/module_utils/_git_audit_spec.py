@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_trust import CLOCK_SKEW
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers_spec import PEOPLE
+from ansible_collections.twinguard.hardening.plugins.module_utils._signers_spec import (
+    HISTORY,
+    PEOPLE,
+)
 
 ARGUMENT_SPEC: Dict[str, Any] = {
     "repositories": {
@@ -25,17 +27,7 @@ ARGUMENT_SPEC: Dict[str, Any] = {
     "guard_policy": {"type": "path"},
     "people": PEOPLE,
     "allowed_signers": {"type": "path"},
-    "forges": {**PEOPLE, "default": []},
-    "exceptions": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "commit": {"type": "str", "required": True},
-            "reason": {"type": "str", "required": True},
-        },
-    },
-    "clock_skew": {"type": "int", "default": CLOCK_SKEW},
+    **HISTORY,
     "cache_dir": {"type": "path"},
     "all": {"type": "bool", "default": False},
     "limit": {"type": "int", "default": 1000},

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_trust import CLOCK_SKEW
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers_spec import PEOPLE
+from ansible_collections.twinguard.hardening.plugins.module_utils._signers_spec import (
+    HISTORY,
+    PEOPLE,
+)
 
 ARGUMENT_SPEC: Dict[str, Any] = {
     "repo": {"type": "str", "required": True},
@@ -16,18 +18,8 @@ ARGUMENT_SPEC: Dict[str, Any] = {
     "dest": {"type": "str", "required": True},
     "version": {"type": "str", "default": "main"},
     "people": {**PEOPLE, "required": True},
-    "forges": {**PEOPLE, "default": []},
+    **HISTORY,
     "pinned_root": {"type": "list", "elements": "str", "default": []},
-    "exceptions": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "commit": {"type": "str", "required": True},
-            "reason": {"type": "str", "required": True},
-        },
-    },
-    "clock_skew": {"type": "int", "default": CLOCK_SKEW},
     "ssh_key_file": {"type": "str", "no_log": False},
     "known_hosts_file": {"type": "str"},
     "timeout": {"type": "int", "default": 300},

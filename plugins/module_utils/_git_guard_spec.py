@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_trust import CLOCK_SKEW
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers_spec import PEOPLE
+from ansible_collections.twinguard.hardening.plugins.module_utils._signers_spec import (
+    HISTORY,
+    PEOPLE,
+)
 
 _REPOSITORY: Dict[str, Any] = {
     # Not 'path': that would expand variables and '~' before anyone can refuse them.
@@ -31,17 +33,7 @@ ARGUMENT_SPEC: Dict[str, Any] = {
         "options": _REPOSITORY,
     },
     "people": {**PEOPLE, "required": True},
-    "forges": {**PEOPLE, "default": []},
-    "exceptions": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "commit": {"type": "str", "required": True},
-            "reason": {"type": "str", "required": True},
-        },
-    },
-    "clock_skew": {"type": "int", "default": CLOCK_SKEW},
+    **HISTORY,
     "config_dir": {"type": "path", "default": "/etc/twinguard/git-guard"},
     "state_dir": {"type": "path", "default": "/var/lib/twinguard/git-guard"},
     "lib_dir": {"type": "path", "default": "/usr/local/lib/twinguard"},

@@ -1,14 +1,16 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The option `people` as all modules that trust signatures take it (pure).
+"""The options by which modules are told whose signatures count (pure).
 
-Its documentation is the fragment C(twinguard.hardening._people).
+Their documentation is the fragment C(twinguard.hardening._people).
 """
 
 from __future__ import annotations
 
 from typing import Any, Dict
+
+from ansible_collections.twinguard.hardening.plugins.module_utils._git_trust import CLOCK_SKEW
 
 # No secrets in it: public keys only.
 PEOPLE: Dict[str, Any] = {
@@ -33,4 +35,17 @@ PEOPLE: Dict[str, Any] = {
             },
         },
     },
+}
+HISTORY: Dict[str, Any] = {
+    "forges": {**PEOPLE, "default": []},
+    "exceptions": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "commit": {"type": "str", "required": True},
+            "reason": {"type": "str", "required": True},
+        },
+    },
+    "clock_skew": {"type": "int", "default": CLOCK_SKEW},
 }

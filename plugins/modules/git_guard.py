@@ -33,6 +33,7 @@ extends_documentation_fragment:
   - twinguard.hardening._attributes
   - twinguard.hardening._attributes.LINUX
   - twinguard.hardening._people
+  - twinguard.hardening._people.HISTORY
 options:
   repositories:
     description: The repositories that are guarded. The guard is removed from repositories that are no longer listed.
@@ -75,70 +76,6 @@ options:
         type: bool
   people:
     required: true
-  forges:
-    description:
-      - Services that make merge commits for people, such as a web interface, in the shape of O(people).
-      - Their keys count only for merges of two commits, and only when git itself makes the same tree of the two.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: See O(people[].name).
-        type: str
-        required: true
-      principals:
-        description: See O(people[].principals).
-        type: list
-        elements: str
-        required: true
-      keys:
-        description: See O(people[].keys).
-        type: list
-        elements: dict
-        required: true
-        suboptions:
-          key:
-            description: See O(people[].keys[].key).
-            type: str
-          openpgp:
-            description: See O(people[].keys[].openpgp).
-            type: str
-          namespaces:
-            description: See O(people[].keys[].namespaces).
-            type: list
-            elements: str
-          valid_after:
-            description: See O(people[].keys[].valid_after).
-            type: str
-          valid_before:
-            description: See O(people[].keys[].valid_before).
-            type: str
-          revoked:
-            description: See O(people[].keys[].revoked).
-            type: bool
-            default: false
-          revoked_since:
-            description: See O(people[].keys[].revoked_since).
-            type: str
-  exceptions:
-    description: Single commits that are accepted although they are not good.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      commit:
-        description: Full id of the commit.
-        type: str
-        required: true
-      reason:
-        description: Why it is accepted.
-        type: str
-        required: true
-  clock_skew:
-    description: Seconds by which the clocks of committers and server may differ.
-    type: int
-    default: 600
   config_dir:
     description:
       - Where the policy and OpenSSH's files of trusted and revoked keys are kept.

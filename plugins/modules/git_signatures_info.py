@@ -31,6 +31,7 @@ extends_documentation_fragment:
   - twinguard.hardening._attributes.INFO
   - twinguard.hardening._attributes.LINUX
   - twinguard.hardening._people
+  - twinguard.hardening._people.HISTORY
 options:
   repositories:
     description: What to verify. Give either this or O(guard_policy).
@@ -73,72 +74,6 @@ options:
       - A file in OpenSSH's format instead of O(people). Only root or whoever runs the module may be able to write it.
       - Patterns and certificate authorities are refused. A time without C(Z) counts as UTC.
     type: path
-  forges:
-    description:
-      - Services that merge for people in a web interface, in the shape of O(people).
-      - O(forges[].principals) are the addresses under which they commit.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: See O(people[].name).
-        type: str
-        required: true
-      principals:
-        description: See O(people[].principals).
-        type: list
-        elements: str
-        required: true
-      keys:
-        description: See O(people[].keys).
-        type: list
-        elements: dict
-        required: true
-        suboptions:
-          key:
-            description: See O(people[].keys[].key).
-            type: str
-          openpgp:
-            description: See O(people[].keys[].openpgp).
-            type: str
-          namespaces:
-            description: See O(people[].keys[].namespaces).
-            type: list
-            elements: str
-          valid_after:
-            description: See O(people[].keys[].valid_after).
-            type: str
-          valid_before:
-            description: See O(people[].keys[].valid_before).
-            type: str
-          revoked:
-            description: See O(people[].keys[].revoked).
-            type: bool
-            default: false
-          revoked_since:
-            description: See O(people[].keys[].revoked_since).
-            type: str
-  exceptions:
-    description: Commits that are accepted although they are not signed as they should be. Each covers itself alone.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      commit:
-        description: The full id.
-        type: str
-        required: true
-      reason:
-        description: Why it is accepted. It is shown in reports.
-        type: str
-        required: true
-  clock_skew:
-    description:
-      - Seconds by which clocks may differ. A commit that is dated further in the future is refused.
-      - So is one that is dated earlier than its parent by more than this.
-    type: int
-    default: 600
   cache_dir:
     description:
       - A directory of this module, which is made with mode V(0700). Left out, nothing is kept.

@@ -28,6 +28,7 @@ extends_documentation_fragment:
   - twinguard.hardening._attributes
   - twinguard.hardening._attributes.LINUX
   - twinguard.hardening._people
+  - twinguard.hardening._people.HISTORY
 options:
   repo:
     description:
@@ -45,52 +46,6 @@ options:
     default: main
   people:
     required: true
-  forges:
-    description:
-      - Services that merge for people in a web interface, in the shape of O(people).
-      - Their keys count for merges of two parents only that git would make in the same way.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: See O(people[].name).
-        type: str
-        required: true
-      principals:
-        description: The addresses under which the service commits.
-        type: list
-        elements: str
-        required: true
-      keys:
-        description: See O(people[].keys).
-        type: list
-        elements: dict
-        required: true
-        suboptions:
-          key:
-            description: See O(people[].keys[].key).
-            type: str
-          openpgp:
-            description: See O(people[].keys[].openpgp).
-            type: str
-          namespaces:
-            description: See O(people[].keys[].namespaces).
-            type: list
-            elements: str
-          valid_after:
-            description: See O(people[].keys[].valid_after).
-            type: str
-          valid_before:
-            description: See O(people[].keys[].valid_before).
-            type: str
-          revoked:
-            description: See O(people[].keys[].revoked).
-            type: bool
-            default: false
-          revoked_since:
-            description: See O(people[].keys[].revoked_since).
-            type: str
   pinned_root:
     description:
       - Full ids of commits that are trusted with all before them; the branch must descend from one of them.
@@ -98,24 +53,6 @@ options:
     type: list
     elements: str
     default: []
-  exceptions:
-    description: Commits that are accepted without a good signature.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      commit:
-        description: Full id of the commit.
-        type: str
-        required: true
-      reason:
-        description: Why it is accepted.
-        type: str
-        required: true
-  clock_skew:
-    description: Seconds by which clocks may differ.
-    type: int
-    default: 600
   ssh_key_file:
     description: Key for the connection over SSH. Whoever runs this must be able to read it.
     type: str

@@ -89,7 +89,8 @@ def statuses(result: dict[str, Any]) -> list[str]:
 def test_the_documentation_and_the_specification_agree() -> None:
     options = yaml.safe_load(git_signatures_info.DOCUMENTATION)["options"]
     fragment = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
-    assert shape(ARGUMENT_SPEC) == documented({**fragment, **options})
+    history = yaml.safe_load(ModuleDocFragment.HISTORY)["options"]
+    assert shape(ARGUMENT_SPEC) == documented({**fragment, **history, **options})
 
 
 def test_everything_that_is_returned_is_documented(lab: Lab, run: Run) -> None:
