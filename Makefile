@@ -44,7 +44,7 @@ unit: setup ## Unit and contract tests
 sanity: setup ## ansible-test sanity
 	@$(CHECK) sanity
 
-units: setup ## ansible-test units, on the lowest and the own Python
+units: setup ## ansible-test units, on the lowest Python of managed hosts
 	@$(CHECK) units
 
 galaxy: setup ## Build the collection twice, install it, run Galaxy's importer
