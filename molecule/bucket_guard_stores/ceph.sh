@@ -18,6 +18,7 @@ auth cluster required = none
 auth service required = none
 auth client required = none
 mon allow pool size one = true
+osd class update on start = false
 osd crush chooseleaf type = 0
 osd objectstore = memstore
 osd pool default size = 1
@@ -31,8 +32,10 @@ monmaptool --create --add a 127.0.0.1 --fsid "$fsid" /tmp/monmap
 mkdir -p /var/lib/ceph/mon/ceph-a /var/lib/ceph/osd/ceph-0
 ceph-mon --mkfs -i a --monmap /tmp/monmap
 ceph-mon -i a
-ceph osd create
-ceph-osd -i 0 --mkfs
+# Under one name for both sides: the disk asks for itself once more when it starts.
+disk=0d2f1b5e-63c4-4c0e-9f0a-1f8f3f5b7a10
+ceph osd create "$disk" 0
+ceph-osd -i 0 --mkfs --osd-uuid "$disk"
 ceph-osd -i 0
 radosgw -n client.rgw --rgw-frontends='beast endpoint=0.0.0.0:7480'
 radosgw-admin user create --uid=twinguard --display-name=twinguard --access-key="$1" --secret-key="$2" >/dev/null
