@@ -53,7 +53,8 @@ class Client:
         self.path = Path(tempfile.mkdtemp(dir=options.get("work")))
         self.count = 0
         self.git("init", "-q", "-b", "main", ".")
-        self.base = self.commit([], "alice")
+        # Like no other one's: two clients of one second would make the same commit, which the guard knows then.
+        self.base = self.commit([], "alice", message=f"base of {options['name']}")
 
     def git(
         self,
