@@ -36,6 +36,12 @@ ceph-mon -i a
 disk=0d2f1b5e-63c4-4c0e-9f0a-1f8f3f5b7a10
 ceph osd create "$disk" 0
 ceph-osd -i 0 --mkfs --osd-uuid "$disk"
-ceph-osd -i 0
+# Its first start may be ahead of the monitor; then it ends, and the next one succeeds.
+tries=1
+until ceph-osd -i 0; do
+  [ "$tries" -lt 10 ]
+  tries=$((tries + 1))
+  sleep 1
+done
 radosgw -n client.rgw --rgw-frontends='beast endpoint=0.0.0.0:7480'
 radosgw-admin user create --uid=twinguard --display-name=twinguard --access-key="$1" --secret-key="$2" >/dev/null
