@@ -53,7 +53,10 @@ PACKAGES = (
     *("openssl", "curl", "strace", "logrotate"),
 )
 # Only downloaded: the role itself must install it, and it does so without waiting for the network.
-PREFETCHED = ("nginx", "nginx-light", "auditd")
+PREFETCHED = (
+    *("nginx", "nginx-light", "auditd", "git", "openssh-server", "openssh-client"),
+    *("gitolite3", "gnupg", "gpgsm"),
+)
 LEFT_OUT = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*")
 # Run in the finished tree. Audit belongs to the host's kernel: in a container its services can only fail.
 # The machine id is left empty so that each container gets its own.
