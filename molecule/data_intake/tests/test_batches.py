@@ -129,7 +129,8 @@ def test_a_connection_that_was_cut_is_gone_on_with_where_it_was_cut() -> None:
         batch = manifest[: -len(".manifest.json")]
         lab.shell(receiver, "systemctl start ssh")
         # What a cut leaves: a whole file under its name, and a part of another one under a name of its own.
-        session = f"put {outbox}/{batch}.index.enc {batch}.index.enc\nput /root/a {batch}.data.enc.part-0\n"
+        lab.shell(SENDER, f"head -c 1000000 {outbox}/{batch}.data.enc > /root/part")
+        session = f"put {outbox}/{batch}.index.enc {batch}.index.enc\nput /root/part {batch}.data.enc.part-0\n"
         lab.shell(
             SENDER,
             f"sftp {intake_lab.options(receiver)} -b - {intake_lab.target(receiver)}",

@@ -150,7 +150,8 @@ def test_a_scenario_gets_only_the_hosts_that_its_playbooks_name(results: Path):
     place.mkdir(parents=True)
     (place / "prepare.yml").write_text("- name: One\n  hosts: servers:clients\n  tasks: []\n")
     (place / "converge.yml").write_text("- name: Two\n  hosts: servers\n  roles: []\n")
-    assert check.hosts_of("git_guard") == "servers:servers:clients"
+    (place / "more.yml").write_text("- name: Three\n  hosts: localhost\n  roles: []\n")
+    assert check.hosts_of("git_guard") == "clients:servers"
 
 
 def scenario_calls(monkeypatch: pytest.MonkeyPatch, code: object) -> list[str]:
