@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # Copyright (c) 2026, twinguard.hardening contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The receiver's own check of a batch: refuses poisoned data, and notes what it could do that it should not."""

@@ -28,6 +28,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._program_io im
     ProgramError,
     clean_environment,
     run,
+    say,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import FilesError
 
@@ -49,11 +50,11 @@ def main(arguments: Sequence[str]) -> int:
         # What waits goes first: the receiver refuses a batch that is older than the last one.
         deliver(config, keys)
         sealed = seal(seal_options(config, keys), int(time.time()), run)
-        print(f"<6>{sealed.why}", flush=True)
+        say(6, sealed.why)
         if sealed.changed:
             deliver(config, keys)
     except (ControlError, FilesError, NotSent, OSError, ProgramError) as error:
-        print(f"<3>{error}", file=sys.stderr, flush=True)
+        say(3, str(error), sys.stderr)
         return 1
     return 0
 
@@ -99,7 +100,7 @@ def _deliver(config: Mapping[str, Any], keys: str, batch: str, names: Sequence[s
     # The manifest goes first: without it the rest is no batch that would be sent again.
     for name in reversed(names):
         os.unlink(f"{outbox}/{name}")
-    print(f"<6>sent batch {batch}: {len(todo)} of {len(names)} files now", flush=True)
+    say(6, f"sent batch {batch}: {len(todo)} of {len(names)} files now")
 
 
 def _last(output: bytes) -> str:

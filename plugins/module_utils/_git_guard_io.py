@@ -16,9 +16,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 from ansible_collections.twinguard.hardening.plugins.module_utils import _git_guard as guard
 
 # Named so that Ansible sends it along: the program is made of it.
-from ansible_collections.twinguard.hardening.plugins.module_utils import (
-    _git_hook_io,  # noqa: F401
-)
+from ansible_collections.twinguard.hardening.plugins.module_utils import _git_hook_io as hook_io
 from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
 from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
     Absent,
@@ -51,7 +49,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._signers impor
     revocations,
 )
 
-_HOOK_IO = "_git_hook_io"
+_HOOK_IO = hook_io.__name__.rpartition(".")[2]
 _WORKERS = 4
 _TOOLS = ("git", "ssh-keygen")
 

@@ -27,6 +27,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._intake_collec
     complete,
     full,
 )
+from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import say
 from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
     FilesError,
     doing,
@@ -50,11 +51,6 @@ def main(arguments: Sequence[str]) -> int:
             say(3, f"{zone['account']}: {error}")
             failed = 1
     return failed
-
-
-def say(priority: int, text: str) -> None:
-    """One line for the journal; 3 is an error, 4 a warning, 6 information."""
-    print(f"<{priority}>{text}", flush=True)
 
 
 class _Zone:

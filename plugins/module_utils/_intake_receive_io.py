@@ -24,6 +24,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._plan import C
 from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
     ProgramError,
     run,
+    say,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
     FilesError,
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
                 report(config["log"], zone["account"], outcome)
             _forget(config, zone)
         except (ControlError, FilesError, OSError, ProgramError) as error:
-            print(f"<3>{zone['account']}: {error}", flush=True)
+            say(3, f"{zone['account']}: {error}")
             failed = 1
     return failed
 
@@ -96,7 +97,7 @@ def report(log: str, account: str, outcome: Outcome) -> None:
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     line = json.dumps(entry, sort_keys=True)
-    print(f"<{_PRIORITY.get(outcome.status, 6)}>{line}", flush=True)
+    say(_PRIORITY.get(outcome.status, 6), line)
     # One write of less than a page: lines of two writers do not mix.
     fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
     try:
@@ -115,4 +116,4 @@ def _forget(config: Mapping[str, Any], zone: Mapping[str, Any]) -> None:
                 remove_tree(f"{place}/{name}")
             else:
                 os.unlink(f"{place}/{name}")
-            print(f"<6>{zone['account']}: removed {name!a} from quarantine", flush=True)
+            say(6, f"{zone['account']}: removed {name!a} from quarantine")

@@ -15,6 +15,7 @@ import pwd
 from typing import Mapping, Sequence
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._journal_io import write_all
+from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import say
 from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
     FilesError,
     doing,
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         hand_over(config["secrets"], config["user"], os.environ["RUNTIME_DIRECTORY"])
     except FilesError as error:
-        print(f"<3>{error}", flush=True)
+        say(3, str(error))
         return 1
     return 0
 

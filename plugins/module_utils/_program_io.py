@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from typing import Dict, Mapping, NamedTuple, Optional, Sequence
+import sys
+from typing import Dict, Mapping, NamedTuple, Optional, Sequence, TextIO
 
 PACKAGE = "ansible_collections.twinguard.hardening.plugins.module_utils"
 
@@ -59,6 +60,16 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise ProgramError(f"{argv[0]} took longer than {timeout:g} seconds") from error
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def say(priority: int, text: str, stream: Optional[TextIO] = None) -> None:
+    """One line for the journal, on standard output if no other stream is given.
+
+    3 is an error, 4 a warning, 6 information, as systemd reads them.
+    """
+    out = sys.stdout if stream is None else stream
+    out.write(f"<{priority}>{text}\n")
+    out.flush()
 
 
 def clean_environment(keep: Sequence[str] = ()) -> Dict[str, str]:
