@@ -130,7 +130,7 @@ def zone(receiver: str) -> List[str]:
 def serve(receiver: str) -> None:
     """Run the service once from its beginning, and wait for its end.
 
-    A run that the timer has begun already may have looked before our files came: systemd would let us wait for that one.
+    A run that the timer has begun may have looked before our files came: systemd would let us wait for that one.
     """
     unit = "twinguard-intake.service"
     over = f'while [ "$(systemctl is-active {unit})" = activating ]; do sleep 0.1; done'
