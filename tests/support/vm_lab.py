@@ -142,7 +142,7 @@ class Machine:
         self._ready = False
         leave = [*self._ssh[:-1], "-O", "exit", self._ssh[-1]]
         subprocess.run(leave, capture_output=True, check=False)
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 600
         alone = [*self._ssh[:3], "-o", "ControlMaster=no", "-o", "ControlPath=none", *self._ssh[3:]]
         while time.monotonic() < deadline:
             done = subprocess.run(
