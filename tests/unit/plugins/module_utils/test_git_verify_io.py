@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -677,12 +678,12 @@ def test_no_descriptor_and_no_process_is_left_behind(lab: Lab) -> None:
 
 
 @pytest.fixture(scope="module")
-def gpg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def gpg() -> Iterator[Any]:
     """Makes OpenPGP keys and signatures with the real gpg."""
     if shutil.which("gpg") is None or shutil.which("gpg-agent") is None:
         pytest.skip("gpg or gpg-agent is not installed: OpenPGP signatures are not tested here")
-    home = Path("/tmp") / f"tg-{tmp_path_factory.mktemp('gpg').parent.name}"
-    home.mkdir(mode=0o700)
+    # Short, for the names of sockets are; and new, for an agent of an earlier run may still be in its own.
+    home = Path(tempfile.mkdtemp(prefix="tg-", dir="/tmp"))
 
     def run(*words: str, stdin: bytes = b"") -> bytes:
         command = ["gpg", "--homedir", str(home), "--batch", "--no-tty", "--passphrase", "", *words]
