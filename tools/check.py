@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the checks up to the first that fails, and count what was really tested.
 
-Those that need containers run beside the others: two lanes, each in its order. After a failure no lane begins another.
+The Molecule scenarios run beside the others: two lanes, each in its order. After a failure no lane begins another.
 
     check.py                     all of them
     check.py lint unit           these groups, or single checks by name
@@ -41,8 +41,9 @@ VM_ENDING = "_vm"
 MACHINES = {"molecule-12": "12", "molecule-13": "13"}
 
 
-# What runs in containers; everything else is the other lane.
-WITH_CONTAINERS = "containers"
+# The lane of the scenarios; everything else, which takes about as long, is the other one.
+SCENARIOS = "scenarios"
+_making_ready = threading.Lock()
 
 
 class Step(NamedTuple):
@@ -178,8 +179,9 @@ def galaxy_checks() -> Counts:
 
 def with_hosts() -> dict[str, str]:
     """Have engine and images ready; return the environment that tells the tests which they are."""
-    engine = engines.ensure(os.environ)
-    images.ensure(engine, os.environ)
+    with _making_ready:
+        engine = engines.ensure(os.environ)
+        images.ensure(engine, os.environ)
     return {**tool_env(), **engines.environment(engine)}
 
 
@@ -243,7 +245,7 @@ def steps(only: str | None = None) -> list[Step]:
             "molecule",
             f"molecule-{name}",
             partial(scenario, name),
-            "" if name.endswith(VM_ENDING) else WITH_CONTAINERS,
+            SCENARIOS,
         )
         for name in chosen
     ]
@@ -265,7 +267,7 @@ def steps(only: str | None = None) -> list[Step]:
         Step("sanity", "sanity-targets", sanity_targets),
         Step("units", "units", units),
         Step("galaxy", "galaxy", galaxy_checks),
-        Step("faults", "faults", faults, WITH_CONTAINERS),
+        Step("faults", "faults", faults),
         *(hosts or [Step("molecule", "molecule", no_scenario)]),
     ]
 

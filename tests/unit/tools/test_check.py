@@ -42,7 +42,7 @@ def test_the_run_stops_at_the_first_failure_and_names_what_was_not_run(results: 
     assert "[3/3]" not in said
 
 
-def test_a_check_in_containers_runs_beside_the_others_which_keep_their_order(results: Path):
+def test_a_scenario_runs_beside_the_other_checks_which_keep_their_order(results: Path):
     met = threading.Barrier(2, timeout=60)
     order: list[str] = []
 
@@ -58,7 +58,7 @@ def test_a_check_in_containers_runs_beside_the_others_which_keep_their_order(res
     plan = [
         Step("a", "one", lambda: meet("one")),
         Step("a", "two", follow),
-        Step("b", "hosts", lambda: meet("hosts"), check.WITH_CONTAINERS),
+        Step("b", "hosts", lambda: meet("hosts"), check.SCENARIOS),
     ]
     assert check.carry_out(plan)[:3] == (3, 0, 0)
     assert order.index("one") < order.index("two")
@@ -82,8 +82,8 @@ def test_after_a_failure_neither_lane_begins_another_check(
 
     plan = [
         Step("a", "red", fail_beside_it),
-        Step("b", "busy", wait_for_the_failure, check.WITH_CONTAINERS),
-        Step("b", "later", lambda: Counts(passed=1), check.WITH_CONTAINERS),
+        Step("b", "busy", wait_for_the_failure, check.SCENARIOS),
+        Step("b", "later", lambda: Counts(passed=1), check.SCENARIOS),
     ]
     assert check.carry_out(plan)[:3] == (1, 1, 0)
     assert "red failed" in (said := capsys.readouterr().out)
