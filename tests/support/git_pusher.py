@@ -35,6 +35,25 @@ PEOPLE = {
 }
 ZERO = "0" * 40
 PROTECTED = ("refs/heads/main", "refs/heads/release/*", "refs/tags/*")
+# What is refused, and the word that the pusher reads; everything else that is tried gets in.
+REFUSED = {
+    "non_fast_forward": "non_fast_forward",
+    "deletion": "deletion",
+    "future": "future_dated",
+    "older_than_parent": "backdated",
+    "wrong_namespace": "wrong_namespace",
+    "squash_by_forge": "forge_commit",
+    "octopus_by_forge": "forge_commit",
+    "orphan": "foreign_root",
+    "tag_as_branch": "wrong_type",
+    "replace_ref": "replaced",
+    "unsigned_tag": "unsigned",
+    "tag_of_another": "wrong_person",
+    "renamed_tag": "wrong_tag_name",
+    "tag_of_unsigned": "unsigned",
+    "mixed": "unsigned",
+    "moved_tag": "moved_tag",
+}
 
 
 class Pushed(NamedTuple):

@@ -10,25 +10,6 @@ import lab
 
 MODULES_MAX = 3
 REPOSITORIES = {"/srv/git/models.git", "/var/lib/gitolite3/repositories/models.git"}
-# What is refused, and the word that the pusher reads; everything else that is tried gets in.
-REFUSED = {
-    "non_fast_forward": "non_fast_forward",
-    "deletion": "deletion",
-    "future": "future_dated",
-    "older_than_parent": "backdated",
-    "wrong_namespace": "wrong_namespace",
-    "squash_by_forge": "forge_commit",
-    "octopus_by_forge": "forge_commit",
-    "orphan": "foreign_root",
-    "tag_as_branch": "wrong_type",
-    "replace_ref": "replaced",
-    "unsigned_tag": "unsigned",
-    "tag_of_another": "wrong_person",
-    "renamed_tag": "wrong_tag_name",
-    "tag_of_unsigned": "unsigned",
-    "mixed": "unsigned",
-    "moved_tag": "moved_tag",
-}
 
 
 def test_a_second_run_changes_nothing_starts_few_modules_and_proves_each_repository() -> None:
@@ -52,11 +33,11 @@ def test_every_bypass_gets_past_git_alone_and_not_past_the_guard(server: str) ->
 
 def test_what_is_refused_is_named_and_what_is_fine_gets_in(server: str) -> None:
     found = git_lab.everywhere("refusals", "refusals")[server]
-    assert set(REFUSED) < set(found)
+    assert set(git_pusher.REFUSED) < set(found)
     for case, (ok, said) in found.items():
-        assert ok == (case not in REFUSED), (case, said)
+        assert ok == (case not in git_pusher.REFUSED), (case, said)
         if not ok:
-            assert f"{REFUSED[case]}: " in said, (case, said)
+            assert f"{git_pusher.REFUSED[case]}: " in said, (case, said)
             assert "fix: " in said, (case, said)
 
 

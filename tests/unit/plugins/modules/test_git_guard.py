@@ -301,32 +301,12 @@ def test_every_bypass_gets_past_git_alone_and_not_past_the_guard(guarded: Server
         assert "twinguard: refused refs/heads/release/" in said
 
 
-WORDS = {
-    "non_fast_forward": "non_fast_forward",
-    "deletion": "deletion",
-    "future": "future_dated",
-    "older_than_parent": "backdated",
-    "wrong_namespace": "wrong_namespace",
-    "squash_by_forge": "forge_commit",
-    "octopus_by_forge": "forge_commit",
-    "orphan": "foreign_root",
-    "tag_as_branch": "wrong_type",
-    "replace_ref": "replaced",
-    "unsigned_tag": "unsigned",
-    "tag_of_another": "wrong_person",
-    "renamed_tag": "wrong_tag_name",
-    "tag_of_unsigned": "unsigned",
-    "mixed": "unsigned",
-    "moved_tag": "moved_tag",
-}
-
-
 def test_what_is_refused_is_named_and_what_is_fine_gets_in(guarded: Server) -> None:
     found = git_pusher.refusals(guarded.pushes("refusals"))
     for case, (ok, said) in found.items():
-        if case in WORDS:
+        if case in git_pusher.REFUSED:
             assert not ok, (case, said)
-            assert WORDS[case] in said, (case, said)
+            assert git_pusher.REFUSED[case] in said, (case, said)
             assert "twinguard: " in said
             assert "fix: " in said
         else:
