@@ -47,6 +47,10 @@ def cis_aws(item: str, title: str) -> Reference:
     return Reference("CIS AWS Foundations Benchmark v3.0.0", item, title)
 
 
+def cis_windows(item: str, title: str) -> Reference:
+    return Reference("CIS Microsoft Windows Server 2022 Benchmark v3.0.0", item, title)
+
+
 INFERENCE_ACCESS = atlas("AML.T0040", "AI Model Inference API Access")
 EXFILTRATION = atlas("AML.T0024", "Exfiltration via AI Inference API")
 DENIAL = atlas("AML.T0029", "Denial of AI Service")

@@ -19,6 +19,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._catalogue_sup
     INTAKE_BATCHES,
     INTAKE_SIDES,
 )
+from ansible_collections.twinguard.hardening.plugins.module_utils._catalogue_windows import WINDOWS
 from ansible_collections.twinguard.hardening.plugins.module_utils._control_types import (
     Control,
     Reference,
@@ -53,6 +54,7 @@ CATALOGUE: dict[str, Control] = {
         GIT_HISTORY,
         INTAKE_SIDES,
         INTAKE_BATCHES,
+        WINDOWS,
     )
     for control in controls
 }

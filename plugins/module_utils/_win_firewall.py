@@ -1,0 +1,379 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan of the firewall: which rules to create, change, replace, disable and remove, and in which order (pure).
+
+The order keeps the controller's way open at each moment: rules that let in come first, then the profiles, then what
+closes. Applied to the host that was read, the plan leaves nothing to plan.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Dict, List, Mapping, Tuple
+
+from ansible_collections.twinguard.hardening.plugins.module_utils._plan import Change
+from ansible_collections.twinguard.hardening.plugins.module_utils._win_reach import (
+    Reach,
+    covers,
+    planned_settings,
+    reach,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._win_state import (
+    id_of,
+    ours,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._win_types import (
+    ALL_PROFILES,
+    ANY,
+    COMPARED,
+    LOCAL,
+    PROFILE_NAMES,
+    Firewall,
+    FirewallPolicy,
+    Management,
+    Rule,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._win_words import (
+    shown,
+    shown_profiles,
+)
+
+_PROFILE_PARAMETERS = {
+    "enabled": "Enabled",
+    "default_inbound": "DefaultInboundAction",
+    "default_outbound": "DefaultOutboundAction",
+    "allow_inbound_rules": "AllowInboundRules",
+    "allow_local_rules": "AllowLocalFirewallRules",
+    "notify_on_listen": "NotifyOnListen",
+    "log_file": "LogFileName",
+    "log_max_kilobytes": "LogMaxSizeKilobytes",
+    "log_allowed": "LogAllowed",
+    "log_blocked": "LogBlocked",
+}
+# Windows takes enums by any unique beginning of a name: only whole names of ours are ever sent.
+_ENUMS = {
+    "true": "True", "false": "False", "allow": "Allow", "block": "Block", "inbound": "Inbound",
+    "outbound": "Outbound", "any": "Any", "wired": "Wired", "wireless": "Wireless",
+    "remoteaccess": "RemoteAccess", "defertouser": "DeferToUser", "defertoapp": "DeferToApp",
+}  # fmt: skip
+_CASELESS = ("program", "service", "group")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that ``win_guard_apply`` does: with which arguments, to which local rules, and what changes by it."""
+
+    do: str
+    arguments: Mapping[str, Any]
+    changes: Tuple[Change, ...]
+    rules: Tuple[str, ...] = ()
+
+    def sent(self) -> Dict[str, Any]:
+        """As the module takes it."""
+        return {"do": self.do, "with": dict(self.arguments), "rules": list(self.rules)}
+
+
+def plan_firewall(policy: FirewallPolicy, found: Firewall, way: Management) -> List[Step]:
+    """The steps that bring the host to the policy, in a safe order."""
+    opening, closing = _rule_steps(policy, found, way)
+    return [*opening, *_profile_steps(policy, found), *closing]
+
+
+# --- rules
+
+
+def _rule_steps(
+    policy: FirewallPolicy, found: Firewall, way: Management
+) -> Tuple[List[Step], List[Step]]:
+    """What comes before the profiles, and what comes after them.
+
+    Block rules in their final form do not hit the controller, which was proven before; so they may come early, and
+    those that go may have hit it as soon as a profile is turned on.
+    """
+    created: List[Step] = []
+    updated: List[Tuple[Rule, Step]] = []
+    blocking: List[Step] = []
+    leaving = strays(policy, found)
+    for wanted, current, spare in pairs(policy, found):
+        leaving += spare
+        if current is not None and same(wanted, current):
+            continue
+        if current is not None and _can_change(wanted, current):
+            step = _set(wanted, current)
+            if wanted.action == "allow":
+                updated.append((wanted, step))
+            else:
+                blocking.append(step)
+        else:
+            (created if wanted.action == "allow" else blocking).append(_new(wanted, current))
+            leaving += [current] if current is not None else []
+    after = foreseen(policy, found)
+    # An update may close what it had opened: those that the controller will come through go first.
+    updated.sort(key=lambda one: not _lets_in(one[0], after, way))
+    early = _leave(policy, found, leaving, "block")
+    late = _leave(policy, found, leaving, "allow")
+    return [*created, *(step for _rule, step in updated), *blocking, *early], late
+
+
+def _leave(policy: FirewallPolicy, found: Firewall, leaving: List[Rule], action: str) -> List[Step]:
+    """The steps that end rules with this action: ours that are no longer wanted, and others by `unmanaged`."""
+    others = [rule for rule in unmanaged_rules(policy, found) if rule.action == action]
+    removed = [rule for rule in leaving if rule.action == action]
+    steps = []
+    if others and policy.unmanaged.action == "disable":
+        steps.append(_disable(others))
+    else:
+        removed += others
+    return [*steps, _remove(removed, policy)] if removed else steps
+
+
+def _lets_in(rule: Rule, after: Firewall, way: Management) -> bool:
+    alone = tuple(one for one in after.rules if one.action == "block" or one.name == rule.name)
+    return reach(replace(after, rules=alone), way).reached
+
+
+def pairs(policy: FirewallPolicy, found: Firewall) -> List[Tuple[Rule, Rule | None, List[Rule]]]:
+    """Each wanted rule with its id, the rule of ours that stands for it, and further ones of the same name."""
+    mine = [rule for rule in found.rules if ours(rule, policy.group)]
+    taken = {rule.id for rule in found.rules if rule.source == LOCAL}
+    result: List[Tuple[Rule, Rule | None, List[Rule]]] = []
+    for wanted in policy.rules or ():
+        twins = [rule for rule in mine if rule.name.casefold() == wanted.name.casefold()]
+        twins.sort(key=lambda rule: (not same(wanted, rule), rule.id))
+        current = twins[0] if twins else None
+        turn = "b" if id_of(policy.group, wanted.name) in taken else "a"
+        keeps = current is not None and (same(wanted, current) or _can_change(wanted, current))
+        made = (
+            current.id if current is not None and keeps else id_of(policy.group, wanted.name, turn)
+        )
+        result.append((replace(wanted, id=made), current, twins[1:]))
+    return result
+
+
+def strays(policy: FirewallPolicy, found: Firewall) -> List[Rule]:
+    """Rules of ours that the policy no longer names."""
+    if policy.rules is None:
+        return []
+    names = {rule.name.casefold() for rule in policy.rules}
+    return [
+        rule
+        for rule in found.rules
+        if ours(rule, policy.group) and rule.name.casefold() not in names
+    ]
+
+
+def unmanaged_rules(policy: FirewallPolicy, found: Firewall) -> List[Rule]:
+    """Rules that are not ours and shall be disabled or removed; never those of group policy."""
+    unmanaged = policy.unmanaged
+    if unmanaged.action == "ignore":
+        return []
+    return [
+        rule
+        for rule in found.rules
+        if rule.source == LOCAL
+        and not ours(rule, policy.group)
+        and rule.direction == unmanaged.direction
+        and rule.profiles & unmanaged.profiles
+        and (rule.enabled or unmanaged.action == "remove")
+    ]
+
+
+def same(wanted: Rule, current: Rule) -> bool:
+    """Whether a rule on the host is as wanted, whatever its id is."""
+    return not differences(wanted, current)
+
+
+def differences(wanted: Rule, current: Rule) -> List[str]:
+    """The attributes in which they differ."""
+    different = []
+    for name in COMPARED:
+        mine, theirs = getattr(wanted, name), getattr(current, name)
+        if name in _CASELESS:
+            mine, theirs = mine.casefold(), theirs.casefold()
+        if mine != theirs:
+            different.append(name)
+    return different
+
+
+def _can_change(wanted: Rule, current: Rule) -> bool:
+    # The group of a rule cannot be changed, nor are conditions that are not ours taken away one by one.
+    return not {"group", "conditions", "direction"} & set(differences(wanted, current))
+
+
+def _new(rule: Rule, current: Rule | None) -> Step:
+    arguments = {
+        "Name": rule.id,
+        "DisplayName": rule.name,
+        "Group": rule.group,
+        **_attributes(rule),
+    }
+    return Step("new_rule", arguments, (_change(rule.name, current, rule),))
+
+
+def _set(rule: Rule, current: Rule) -> Step:
+    arguments = _attributes(rule)
+    if rule.name != current.name:
+        arguments["NewDisplayName"] = rule.name
+    return Step("set_rule", arguments, (_change(rule.name, current, rule),), (current.id,))
+
+
+def _attributes(rule: Rule) -> Dict[str, Any]:
+    """All of it, so that nothing of an earlier rule is left."""
+    arguments: Dict[str, Any] = {
+        "Description": rule.description,
+        "Enabled": _ENUMS[str(rule.enabled).lower()],
+        "Direction": _ENUMS[rule.direction],
+        "Action": _ENUMS[rule.action],
+        "Profile": shown_profiles(rule.profiles),
+        "Protocol": rule.protocol,
+        "LocalPort": shown(rule.local_ports),
+        "RemotePort": shown(rule.remote_ports),
+        "LocalAddress": shown(rule.local_addresses),
+        "RemoteAddress": shown(rule.remote_addresses),
+        "Program": rule.program,
+        "Service": rule.service,
+        "InterfaceType": _ENUMS[rule.interface_type],
+        "EdgeTraversalPolicy": _ENUMS[rule.edge_traversal],
+    }
+    if rule.protocol.startswith("ICMP"):
+        arguments["IcmpType"] = shown(rule.icmp_types)
+    return arguments
+
+
+def _disable(rules: List[Rule]) -> Step:
+    changes = tuple(
+        Change(_key(rule), portrait(rule), portrait(replace(rule, enabled=False))) for rule in rules
+    )
+    return Step("disable_rules", {}, changes, tuple(rule.id for rule in rules))
+
+
+def _remove(rules: List[Rule], policy: FirewallPolicy) -> Step:
+    wanted = {rule.name.casefold() for rule in policy.rules or ()}
+    # One that is replaced shows as the change of its successor.
+    changes = tuple(
+        Change(_key(rule), portrait(rule), None)
+        for rule in rules
+        if not (ours(rule, policy.group) and rule.name.casefold() in wanted)
+    )
+    return Step("remove_rules", {}, changes, tuple(rule.id for rule in rules))
+
+
+def _key(rule: Rule) -> str:
+    return f"firewall rule {rule.name} [{rule.id}]"
+
+
+def _change(name: str, before: Rule | None, after: Rule) -> Change:
+    return Change(f"firewall rule {name}", portrait(before) if before else None, portrait(after))
+
+
+def portrait(rule: Rule) -> str:
+    """The rule as YAML, without what goes without saying."""
+    lines = {
+        "action": rule.action,
+        "direction": rule.direction,
+        "enabled": rule.enabled,
+        "profiles": [name for name in PROFILE_NAMES if name in rule.profiles],
+        "protocol": rule.protocol,
+    }
+    if rule.profiles == ALL_PROFILES:
+        del lines["profiles"]
+    for name in (
+        "local_ports",
+        "remote_ports",
+        "icmp_types",
+        "local_addresses",
+        "remote_addresses",
+    ):
+        if getattr(rule, name) != ANY:
+            lines[name] = shown(getattr(rule, name))
+    for name, default in (
+        ("program", "Any"), ("service", "Any"), ("interface_type", "any"), ("edge_traversal", "block"),
+        ("description", ""), ("group", ""),
+    ):  # fmt: skip
+        if getattr(rule, name) != default:
+            lines[name] = getattr(rule, name)
+    lines.update(rule.conditions)
+    return yaml(lines)
+
+
+def yaml(lines: Mapping[str, Any]) -> str:
+    """Names and values as YAML; JSON values are YAML."""
+    return "".join(
+        f"{name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in lines.items()
+    )
+
+
+# --- profiles
+
+
+def _profile_steps(policy: FirewallPolicy, found: Firewall) -> List[Step]:
+    steps = []
+    for name, wanted in policy.profiles.items():
+        current = found.profiles.get(name, {})
+        changed = {
+            setting: value
+            for setting, value in wanted.items()
+            if not equal(setting, value, current.get(setting))
+        }
+        if not changed:
+            continue
+        before = {setting: current.get(setting, "") for setting in changed}
+        change = Change(f"firewall profile {name}", yaml(before), yaml(changed))
+        arguments = {
+            _PROFILE_PARAMETERS[one]: _ENUMS.get(changed[one], changed[one]) for one in changed
+        }
+        steps.append(Step("set_profile", {"Name": name.capitalize(), **arguments}, (change,)))
+    return steps
+
+
+def equal(setting: str, wanted: str, current: str | None) -> bool:
+    """Whether a setting of a profile is as wanted; paths are equal in any case of their letters."""
+    if setting == "log_file":
+        return wanted.casefold() == (current or "").casefold()
+    return wanted == current
+
+
+# --- what will be
+
+
+def foreseen(policy: FirewallPolicy, found: Firewall) -> Firewall:
+    """The firewall as it will be once all steps are taken."""
+    rules = list(found.rules)
+    if policy.rules is not None:
+        rules = [rule for rule in rules if not ours(rule, policy.group)]
+        rules += [wanted for wanted, _current, _spare in pairs(policy, found)]
+    closed = {rule.id for rule in unmanaged_rules(policy, found)}
+    if policy.unmanaged.action == "remove":
+        rules = [rule for rule in rules if rule.source != LOCAL or rule.id not in closed]
+    else:
+        rules = [
+            replace(rule, enabled=False) if rule.source == LOCAL and rule.id in closed else rule
+            for rule in rules
+        ]
+    active = {
+        name: planned_settings(
+            found.profiles.get(name, {}), found.active.get(name, {}), policy.profiles.get(name, {})
+        )
+        for name in PROFILE_NAMES
+    }
+    return replace(found, rules=tuple(rules), active=active)
+
+
+def swallowed(policy: FirewallPolicy, after: Firewall) -> Dict[str, Rule]:
+    """The block rule that makes a wanted allow rule dead, by the name of the latter."""
+    wanted = {rule.id: rule for rule in after.rules if ours(rule, policy.group)}
+    blocks = [rule for rule in after.rules if rule.action == "block" and rule.enabled]
+    found = {}
+    for rule in wanted.values():
+        if rule.action == "allow" and rule.enabled:
+            over = next((block for block in blocks if covers(block, rule)), None)
+            if over is not None:
+                found[rule.name] = over
+    return found
+
+
+def reachable(policy: FirewallPolicy, found: Firewall, way: Management) -> Reach:
+    """Whether the controller still gets through once all steps are taken."""
+    return reach(foreseen(policy, found), way)

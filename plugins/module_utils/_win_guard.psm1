@@ -1,0 +1,283 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# What win_guard reads of a host, as one document. Windows PowerShell 5.1 syntax; nothing here decides anything.
+# Enums are printed as their names: ConvertTo-Json would print numbers, which differ between classes.
+
+Set-StrictMode -Version 2.0
+
+# The local rules of the last read by their InstanceID, so that a change hits exactly the rule that was read.
+$script:LocalRules = @{}
+
+# Attribute of a rule, the filter that has it, its property there, and the value that goes without saying.
+$script:Attributes = @(
+    @('description', 'Rule', 'Description', ''),
+    @('edge_traversal', 'Rule', 'EdgeTraversalPolicy', 'Block'),
+    @('owner', 'Rule', 'Owner', ''),
+    @('protocol', 'Port', 'Protocol', 'Any'),
+    @('local_ports', 'Port', 'LocalPort', 'Any'),
+    @('remote_ports', 'Port', 'RemotePort', 'Any'),
+    @('icmp_types', 'Port', 'IcmpType', 'Any'),
+    @('local_addresses', 'Address', 'LocalAddress', 'Any'),
+    @('remote_addresses', 'Address', 'RemoteAddress', 'Any'),
+    @('program', 'Application', 'Program', 'Any'),
+    @('package', 'Application', 'Package', ''),
+    @('service', 'Service', 'Service', 'Any'),
+    @('interface_alias', 'Interface', 'InterfaceAlias', 'Any'),
+    @('interface_type', 'InterfaceType', 'InterfaceType', 'Any'),
+    @('authentication', 'Security', 'Authentication', 'NotRequired'),
+    @('encryption', 'Security', 'Encryption', 'NotRequired'),
+    @('override_block_rules', 'Security', 'OverrideBlockRules', 'False'),
+    @('local_user', 'Security', 'LocalUser', 'Any'),
+    @('remote_user', 'Security', 'RemoteUser', 'Any'),
+    @('remote_machine', 'Security', 'RemoteMachine', 'Any')
+)
+$script:Filters = @('Port', 'Address', 'Application', 'Service', 'Interface', 'InterfaceType', 'Security')
+
+function Get-GuardFilter {
+    # Every filter of a store by the rule it belongs to: one enumeration per class, however many rules there are.
+    param([string]$Store)
+    $found = @{}
+    foreach ($class in $script:Filters) {
+        $index = @{}
+        foreach ($filter in & "Get-NetFirewall${class}Filter" -PolicyStore $Store) {
+            $index["$($filter.InstanceID)"] = $filter
+        }
+        $found[$class] = $index
+    }
+    $found
+}
+
+function ConvertTo-GuardRule {
+    # One rule with its filters; what goes without saying is left out, since there are hundreds of rules.
+    param($Rule, [hashtable]$Filter)
+    $id = "$($Rule.InstanceID)"
+    $made = [ordered]@{
+        id = $id
+        name = "$($Rule.DisplayName)"
+        group = "$($Rule.Group)"
+        enabled = "$($Rule.Enabled)"
+        profile = "$($Rule.Profile)"
+        direction = "$($Rule.Direction)"
+        action = "$($Rule.Action)"
+    }
+    foreach ($attribute in $script:Attributes) {
+        $from = $Rule
+        if ($attribute[1] -ne 'Rule') {
+            $from = $Filter[$attribute[1]][$id]
+        }
+        if ($null -eq $from -or $null -eq $from.PSObject.Properties[$attribute[2]]) {
+            continue
+        }
+        $value = $from.PSObject.Properties[$attribute[2]].Value
+        if ($null -eq $value) {
+            continue
+        }
+        $words = [string[]]@($value)
+        if ($words.Count -gt 1 -or ($words.Count -eq 1 -and $words[0] -ne '' -and $words[0] -ne $attribute[3])) {
+            $made[$attribute[0]] = $words
+        }
+    }
+    $made
+}
+
+function Get-GuardRule {
+    # The rules of a store that a decision can depend on: ours, and those of others that are in the wanted directions.
+    param([string]$Store, $Request)
+    $wanted = New-Object System.Collections.ArrayList
+    foreach ($rule in Get-NetFirewallRule -PolicyStore $Store) {
+        $id = "$($rule.InstanceID)"
+        $ours = "$($rule.Group)" -eq $Request.group -or $id.StartsWith($Request.prefix)
+        $counts = ($Request.disabled -or "$($rule.Enabled)" -eq 'True') -and @($Request.directions) -contains "$($rule.Direction)"
+        if ($ours -or $counts) {
+            [void]$wanted.Add($rule)
+        }
+        if ($Store -eq 'PersistentStore') {
+            $script:LocalRules[$id] = $rule
+        }
+    }
+    if ($wanted.Count -eq 0) {
+        return
+    }
+    $filters = Get-GuardFilter -Store $Store
+    foreach ($rule in $wanted | Sort-Object -Property InstanceID) {
+        ConvertTo-GuardRule -Rule $rule -Filter $filters
+    }
+}
+
+function Get-GuardProfile {
+    param([string]$Store)
+    foreach ($one in Get-NetFirewallProfile -PolicyStore $Store | Sort-Object -Property Name) {
+        [ordered]@{
+            name = "$($one.Name)"
+            enabled = "$($one.Enabled)"
+            default_inbound = "$($one.DefaultInboundAction)"
+            default_outbound = "$($one.DefaultOutboundAction)"
+            allow_inbound_rules = "$($one.AllowInboundRules)"
+            allow_local_rules = "$($one.AllowLocalFirewallRules)"
+            notify_on_listen = "$($one.NotifyOnListen)"
+            log_file = "$($one.LogFileName)"
+            log_max_kilobytes = "$($one.LogMaxSizeKilobytes)"
+            log_allowed = "$($one.LogAllowed)"
+            log_blocked = "$($one.LogBlocked)"
+        }
+    }
+}
+
+function Get-GuardFirewall {
+    param($Request)
+    $found = [ordered]@{ error = $null; profiles = @(); active = @(); rules = @(); policy_rules = @() }
+    $script:LocalRules = @{}
+    try {
+        $found.profiles = @(Get-GuardProfile -Store 'PersistentStore')
+        $found.active = @(Get-GuardProfile -Store 'ActiveStore')
+        $found.rules = @(Get-GuardRule -Store 'PersistentStore' -Request $Request)
+        $found.policy_rules = @(Get-GuardRule -Store 'RSOP' -Request $Request)
+    }
+    catch {
+        $found.error = "$_"
+    }
+    $found
+}
+
+function Get-GuardEnforcement {
+    # What Windows itself says of our rules in the store that is in force.
+    param($Request)
+    $found = [ordered]@{}
+    foreach ($rule in Get-NetFirewallRule -PolicyStore ActiveStore -Group $Request.group -ErrorAction SilentlyContinue) {
+        if ("$($rule.PolicyStoreSourceType)" -eq 'Local') {
+            $found["$($rule.InstanceID)"] = [string[]]@($rule.EnforcementStatus)
+        }
+    }
+    $found
+}
+
+function Get-GuardNetwork {
+    # Who is connected to the port that Ansible uses, and which network each address of the host is in.
+    param($Request)
+    $found = [ordered]@{ connections = @(); addresses = @(); networks = @() }
+    $found.connections = @(
+        foreach ($one in Get-NetTCPConnection -State Established -LocalPort $Request.port -ErrorAction SilentlyContinue) {
+            , @("$($one.LocalAddress)", "$($one.RemoteAddress)")
+        }
+    )
+    $found.addresses = @(
+        foreach ($one in Get-NetIPAddress -ErrorAction SilentlyContinue) {
+            , @("$($one.IPAddress)", "$($one.PrefixLength)", "$($one.InterfaceIndex)")
+        }
+    )
+    $found.networks = @(
+        foreach ($one in Get-NetConnectionProfile -ErrorAction SilentlyContinue) {
+            , @("$($one.InterfaceIndex)", "$($one.NetworkCategory)")
+        }
+    )
+    $found
+}
+
+function Get-GuardDefender {
+    param($Request)
+    $found = [ordered]@{ installed = $false; error = $null; preferences = [ordered]@{}; status = [ordered]@{} }
+    if (-not (Get-Command -Name Get-MpPreference -ErrorAction SilentlyContinue)) {
+        return $found
+    }
+    $found.installed = $true
+    try {
+        $preferences = Get-MpPreference
+        foreach ($name in @($Request.preferences)) {
+            $property = $preferences.PSObject.Properties[$name]
+            if ($null -ne $property) {
+                $found.preferences[$name] = [string[]]@($property.Value | Where-Object { $null -ne $_ })
+            }
+        }
+        $status = Get-MpComputerStatus
+        foreach ($name in @($Request.status)) {
+            $property = $status.PSObject.Properties[$name]
+            if ($null -ne $property) {
+                $found.status[$name] = "$($property.Value)"
+            }
+        }
+    }
+    catch {
+        $found.error = "$_"
+    }
+    $found
+}
+
+function Get-GuardRegistry {
+    # What group policy wrote: it wins over what is set here, and is named as the reason.
+    param($Request)
+    $found = [ordered]@{}
+    foreach ($path in @($Request.registry)) {
+        $key = Get-Item -LiteralPath $path -ErrorAction SilentlyContinue
+        if ($null -eq $key) {
+            continue
+        }
+        $values = [ordered]@{}
+        foreach ($name in $key.GetValueNames()) {
+            $values[$name] = "$($key.GetValue($name))"
+        }
+        $found[$path] = $values
+    }
+    $found
+}
+
+function Get-GuardHost {
+    $identity = [Security.Principal.WindowsIdentity]::GetCurrent()
+    $principal = New-Object Security.Principal.WindowsPrincipal($identity)
+    $found = [ordered]@{
+        account = "$($identity.Name)"
+        administrator = $principal.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)
+        powershell = "$($PSVersionTable.PSVersion)"
+        services = [ordered]@{}
+    }
+    foreach ($name in @('mpssvc', 'WinDefend')) {
+        $service = Get-Service -Name $name -ErrorAction SilentlyContinue
+        if ($null -ne $service) {
+            $found.services[$name] = "$($service.Status)"
+        }
+    }
+    $found
+}
+
+function ConvertTo-GuardJson {
+    # ASCII only, whatever the console's encoding is.
+    param($Document)
+    $json = ConvertTo-Json -InputObject $Document -Depth 6 -Compress
+    [regex]::Replace($json, '[^\x00-\x7f]', { param($match) '\u{0:x4}' -f [int][char]$match.Value })
+}
+
+function Get-GuardState {
+    # {"digest": ..., "state": ...} as text. The digest is of what a plan depends on, not of who is connected.
+    param($Request)
+    $state = [ordered]@{ firewall = $null; defender = $null }
+    if ($Request.firewall) {
+        $state.firewall = Get-GuardFirewall -Request $Request
+    }
+    if ($Request.defender) {
+        $state.defender = Get-GuardDefender -Request $Request
+    }
+    $bytes = [Text.Encoding]::ASCII.GetBytes((ConvertTo-GuardJson -Document $state))
+    $hash = [Security.Cryptography.SHA256]::Create().ComputeHash($bytes)
+    $digest = [BitConverter]::ToString($hash).Replace('-', '').ToLowerInvariant()
+    $state.host = Get-GuardHost
+    $state.registry = Get-GuardRegistry -Request $Request
+    if ($Request.firewall -and $null -eq $state.firewall.error) {
+        $state.enforcement = Get-GuardEnforcement -Request $Request
+        $state.network = Get-GuardNetwork -Request $Request
+    }
+    @{ digest = $digest; json = ConvertTo-GuardJson -Document $state }
+}
+
+function Get-GuardLocalRule {
+    # The rules with these ids as the last read found them.
+    param([string[]]$Id)
+    foreach ($one in $Id) {
+        if (-not $script:LocalRules.ContainsKey($one)) {
+            throw "there is no local rule with the id $one"
+        }
+        $script:LocalRules[$one]
+    }
+}
+
+Export-ModuleMember -Function ConvertTo-GuardJson, Get-GuardState, Get-GuardLocalRule

@@ -1,0 +1,247 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads the options of ``win_guard`` into a policy, and refuses what could not be in force (pure)."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, FrozenSet, List, Mapping, Tuple
+
+from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ansible_collections.twinguard.hardening.plugins.module_utils._win_reach import covers
+from ansible_collections.twinguard.hardening.plugins.module_utils._win_types import (
+    MATCHING,
+    PROFILE_NAMES,
+    FirewallPolicy,
+    Management,
+    Rule,
+    Unmanaged,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._win_words import (
+    canonical_address,
+    refuse_addresses,
+    refuse_icmp_types,
+    refuse_ports,
+    refuse_protocol,
+    span,
+    versions,
+)
+
+_WILDCARDS = "*?[]`"
+_LONGEST_NAME = 200
+_LOG_KILOBYTES = (1, 32767)
+
+
+def firewall_policy(options: Mapping[str, Any]) -> FirewallPolicy | None:
+    """The part about the firewall; None when no option speaks about it. Raises ControlError."""
+    unmanaged = _unmanaged(options.get("unmanaged") or {})
+    profiles = _profiles(options.get("profiles") or {})
+    given = options.get("rules")
+    if given is None and not profiles and unmanaged.action == "ignore":
+        return None
+    group = _name("group", options["group"])
+    if group.startswith("@"):
+        raise ControlError("group", group, "begins with @, which names a resource", "write a word")
+    rules = None if given is None else _rules(given, group)
+    return FirewallPolicy(group, profiles, rules, unmanaged)
+
+
+def management(
+    options: Mapping[str, Any], transport: str, port: int | None, own: Tuple[str, ...]
+) -> Management:
+    """How this host is reached, by the connection and what the user says about it. Raises ControlError."""
+    addresses = []
+    for text in options["controller_addresses"]:
+        made = canonical_address(text)
+        found = span(made)
+        if found is None:
+            raise ControlError(
+                "controller_addresses",
+                text,
+                "is no address or network",
+                "write how the host sees the controller, as 10.0.0.5",
+            )
+        addresses.append(made)
+    chosen = options["management_port"]
+    if chosen is not None and not 1 <= chosen <= 65535:
+        raise ControlError("management_port", chosen, "is no port", "write a number up to 65535")
+    return Management(
+        options["lockout_guard"], transport, chosen or port, tuple(addresses), tuple(own)
+    )
+
+
+def _name(option: str, text: str) -> str:
+    """A name that means itself wherever Windows takes it."""
+    if any(one in text for one in _WILDCARDS):
+        raise ControlError(
+            option,
+            text,
+            "holds a wildcard, so that Windows would take it for several names",
+            f"leave {' '.join(_WILDCARDS)} out",
+        )
+    if not text.strip() or not text.isprintable() or "|" in text or len(text) > _LONGEST_NAME:
+        raise ControlError(
+            option,
+            text,
+            "is no name",
+            f"write up to {_LONGEST_NAME} printable characters without |",
+        )
+    return text
+
+
+def _profiles(given: Mapping[str, Any]) -> Dict[str, Dict[str, str]]:
+    """The wanted settings of each profile; those of one profile count more than those of all."""
+    for name, settings in given.items():
+        for setting, value in (settings or {}).items():
+            _refuse_setting(f"profiles.{name}.{setting}", setting, value)
+    wanted = {}
+    for name in PROFILE_NAMES:
+        merged = dict(given.get("all") or {})
+        own = {key: value for key, value in (given.get(name) or {}).items() if value is not None}
+        merged.update(own)
+        settings = {key: _word(value) for key, value in merged.items() if value is not None}
+        if settings:
+            wanted[name] = settings
+    return wanted
+
+
+def _word(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _refuse_setting(option: str, setting: str, value: Any) -> None:
+    if setting == "log_max_kilobytes" and value is not None:
+        lowest, highest = _LOG_KILOBYTES
+        if not lowest <= value <= highest:
+            raise ControlError(
+                option, value, "is out of range", f"write {lowest} to {highest} kilobytes"
+            )
+    if setting == "log_file" and value is not None and not value.strip():
+        raise ControlError(option, value, "is no path", "write one, or leave the option out")
+
+
+def _unmanaged(given: Mapping[str, Any]) -> Unmanaged:
+    action = given.get("action") or "ignore"
+    if action == "ignore":
+        return Unmanaged()
+    for needed in ("direction", "profiles"):
+        if not given.get(needed):
+            raise ControlError(
+                f"unmanaged.{needed}",
+                given.get(needed),
+                f"is needed to {action} rules of others",
+                "say which ones: without it rules would go that nobody thought of",
+            )
+    return Unmanaged(action, given["direction"], frozenset(given["profiles"]))
+
+
+def _rules(given: List[Mapping[str, Any]], group: str) -> Tuple[Rule, ...]:
+    rules = [_rule(f"rules[{number}]", one, group) for number, one in enumerate(given)]
+    for number, rule in enumerate(rules):
+        for other in rules[:number]:
+            _refuse_pair(f"rules[{number}]", rule, other)
+    for number, rule in enumerate(rules):
+        _refuse_swallowed(f"rules[{number}]", rule, rules)
+    return tuple(rules)
+
+
+def _rule(option: str, given: Mapping[str, Any], group: str) -> Rule:
+    protocol = refuse_protocol(f"{option}.protocol", given["protocol"])
+    rule = Rule(
+        name=_name(f"{option}.name", given["name"]),
+        direction=given["direction"],
+        action=given["action"],
+        enabled=given["enabled"],
+        profiles=_chosen_profiles(option, given["profiles"]),
+        protocol=protocol,
+        local_ports=refuse_ports(f"{option}.local_ports", given["local_ports"], protocol),
+        remote_ports=refuse_ports(f"{option}.remote_ports", given["remote_ports"], protocol),
+        icmp_types=refuse_icmp_types(f"{option}.icmp_types", given["icmp_types"], protocol),
+        local_addresses=refuse_addresses(f"{option}.local_addresses", given["local_addresses"]),
+        remote_addresses=refuse_addresses(f"{option}.remote_addresses", given["remote_addresses"]),
+        program=_any(given["program"]),
+        service=_any(given["service"]),
+        interface_type=given["interface_type"],
+        edge_traversal=given["edge_traversal"],
+        description=given["description"],
+        group=group,
+    )
+    _refuse_versions(option, rule)
+    if rule.edge_traversal != "block" and (rule.direction, rule.action) != ("inbound", "allow"):
+        raise ControlError(
+            f"{option}.edge_traversal",
+            rule.edge_traversal,
+            "is for inbound allow rules only",
+            "leave it out",
+        )
+    if "|" in rule.description or not rule.description.isprintable():
+        raise ControlError(
+            f"{option}.description", rule.description, "holds | or a line break", "leave it out"
+        )
+    return rule
+
+
+def _any(text: str) -> str:
+    return "Any" if text.strip().lower() in ("any", "") else text.strip()
+
+
+def _chosen_profiles(option: str, names: List[str]) -> FrozenSet[str]:
+    if not names:
+        raise ControlError(
+            f"{option}.profiles",
+            names,
+            "names no profile, so that the rule would never apply",
+            "name some of domain, private, public, or leave the option out for all",
+        )
+    return frozenset(names)
+
+
+def _refuse_versions(option: str, rule: Rule) -> None:
+    """IPv4 and IPv6 cannot meet in one packet."""
+    local, remote = versions(rule.local_addresses), versions(rule.remote_addresses)
+    if 0 not in local and 0 not in remote and not local & remote:
+        raise ControlError(
+            f"{option}.remote_addresses",
+            sorted(rule.remote_addresses),
+            "are of another version of IP than local_addresses, so that nothing could match",
+            "write both as IPv4 or both as IPv6",
+        )
+    for protocol, version in (("ICMPv4", 6), ("ICMPv6", 4)):
+        wrong = {"local_addresses": local, "remote_addresses": remote}
+        for name, found in wrong.items():
+            if rule.protocol == protocol and version in found:
+                raise ControlError(
+                    f"{option}.{name}",
+                    sorted(getattr(rule, name)),
+                    f"holds IPv{version} addresses, and protocol is {protocol}",
+                    f"use icmpv{version} or other addresses",
+                )
+
+
+def _refuse_pair(option: str, rule: Rule, other: Rule) -> None:
+    if rule.name.casefold() == other.name.casefold():
+        raise ControlError(
+            f"{option}.name", rule.name, "is there twice", "give each rule a name of its own"
+        )
+    same = all(getattr(rule, name) == getattr(other, name) for name in MATCHING)
+    if same and rule.enabled and other.enabled:
+        raise ControlError(
+            option,
+            rule.name,
+            f"is about exactly the same traffic as {other.name!r}",
+            "keep one of them",
+        )
+
+
+def _refuse_swallowed(option: str, rule: Rule, rules: List[Rule]) -> None:
+    if rule.action != "allow" or not rule.enabled:
+        return
+    for other in rules:
+        if other.action == "block" and other.enabled and covers(other, rule):
+            raise ControlError(
+                option,
+                rule.name,
+                f"would never allow anything: the block rule {other.name!r} covers it, and on Windows a block rule "
+                "beats every allow rule",
+                "leave the block rule out and set default_inbound to block, which allow rules do beat",
+            )
