@@ -60,9 +60,14 @@ class Gate:
     def knows(self, credentials: str) -> bool:
         """Check what Basic carries: user and password in base64."""
         try:
-            user, _colon, password = base64.b64decode(credentials).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+            plain = base64.b64decode(credentials)
+        except binascii.Error:
             return False
+        # RFC 7617 leaves the encoding open: requests takes Latin-1 where others take UTF-8.
+        return any(self._right(plain.decode(code, "replace")) for code in ("utf-8", "latin-1"))
+
+    def _right(self, credentials: str) -> bool:
+        user, _colon, password = credentials.partition(":")
         right = self.users.get(user)
         return right is not None and hmac.compare_digest(right.encode(), password.encode())
 

@@ -34,9 +34,24 @@ from ansible_collections.twinguard.hardening.tests.windows.winrm_commands import
     Answer,
     Answering,
     Backend,
+    Process,
     Running,
 )
 from ansible_collections.twinguard.hardening.tests.windows.wsman import Fault, Refused, Request
+
+# All that a test needs comes from here.
+__all__ = [
+    "Answer",
+    "Answering",
+    "Backend",
+    "Disturbance",
+    "Process",
+    "Record",
+    "Running",
+    "Server",
+]
+__all__ += ["ACCESS_DENIED", "CUT_AFTER", "CUT_BEFORE", "OPERATION_TIMEOUT", "QUOTA", "SHELL_GONE"]
+__all__ += ["Fault", "Request"]
 
 
 @dataclass(frozen=True)
