@@ -61,11 +61,8 @@ class Refused(Exception):
         self.fault = fault
 
 
-TIMED_OUT = Fault(
-    2150858793,
-    "The WS-Management service cannot complete the operation within the time specified in OperationTimeout.",
-    "w:TimedOut",
-)
+_LATE = "The WS-Management service cannot complete the operation within the time specified in OperationTimeout."
+TIMED_OUT = Fault(2150858793, _LATE, "w:TimedOut")
 # ansible-core looks for this code in the WMI error and then makes a new shell.
 QUOTA = Fault(
     0x803381A6,
@@ -191,8 +188,8 @@ def created(request: Request, shell: str, url: str) -> bytes:
 
 def started(request: Request, command: str) -> bytes:
     """The answer to Command."""
-    inner = f"<rsp:CommandId>{command}</rsp:CommandId>"
-    return answered(request, f"<rsp:CommandResponse>{inner}</rsp:CommandResponse>")
+    name = f"<rsp:CommandId>{command}</rsp:CommandId>"
+    return answered(request, f"<rsp:CommandResponse>{name}</rsp:CommandResponse>")
 
 
 def received(request: Request, stdout: bytes, stderr: bytes, code: int | None) -> bytes:

@@ -181,12 +181,13 @@ def test_after_a_disturbance_the_next_run_is_as_ever(host: Host) -> None:
 # --- requests that are none
 
 
-def post(server: Server, body: bytes, path: str = "") -> requests.Response:
+def post(server: Server, body: bytes, path: str = "", header: str = "") -> requests.Response:
+    """Send a request as tester, or with this header instead of a login."""
     session = requests.Session()
     session.trust_env = False
-    return session.post(
-        server.url + path, body, auth=("tester", "geheim"), timeout=60, allow_redirects=False
-    )
+    if header:
+        return session.post(server.url, body, headers={"Authorization": header}, timeout=60)
+    return session.post(server.url + path, body, auth=("tester", "geheim"), timeout=60)
 
 
 def envelope(action: str, body: str) -> bytes:
@@ -218,6 +219,17 @@ def test_what_is_no_request_of_a_shell_is_a_fault(host: Host, body: bytes, code:
 
 def test_other_paths_are_not_found(host: Host) -> None:
     assert post(host.server, b"x", "/other").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "header", ["NTLM TlRMTVNTUAABAAAABoIIAA==", "NTLM !", "Basic A", "Other x"]
+)
+def test_a_header_that_proves_nothing_gets_the_offer_and_no_more(header: str) -> None:
+    backend = Answering(lambda *_given: Answer())
+    with Server(backend, {"tester": "geheim"}, schemes=("basic",)) as server:
+        response = post(server, b"x", header=header)
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == 'Basic realm="WSMAN"'
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,12 @@ def test_a_client_that_does_not_trust_the_certificate_stops_nobody_else(
     assert run(client(server, ca_trust_path=str(tls.certificate)), "whoami")[2] == 0
 
 
+def test_a_client_that_is_slow_to_speak_tls_stops_nobody_else(serve: Serve, tls: Tls) -> None:
+    server = serve(Answering(told), tls=tls)
+    with socket.create_connection(("127.0.0.1", server.port)):
+        assert run(client(server, ca_trust_path=str(tls.certificate)), "whoami")[2] == 0
+
+
 def test_the_handshake_is_recorded_too(serve: Serve) -> None:
     server = serve(Answering(told))
     run(client(server, "ntlm"), "whoami")
@@ -238,7 +244,9 @@ def test_a_long_command_is_asked_again_until_it_ends(serve: Serve) -> None:
 
 
 def test_output_of_a_process_comes_while_it_runs(serve: Serve) -> None:
-    protocol = client(serve(python("print('ask', flush=True); print(input()); exit(5)")))
+    # One write, so that it cannot come in two pieces.
+    program = "import os; os.write(1, b'ask\\n'); print(input()); exit(5)"
+    protocol = client(serve(python(program)))
     shell = protocol.open_shell()
     command = protocol.run_command(shell, "ask", console_mode_stdin=False)
     assert protocol.get_command_output_raw(shell, command) == (b"ask\n", b"", -1, False)
