@@ -138,7 +138,7 @@ class Process:
 
     def send(self, data: bytes, end: bool) -> None:
         stdin = self._process.stdin
-        if stdin is None or stdin.closed or self._process.poll() is not None:
+        if stdin is None or stdin.closed:
             raise BrokenPipeError
         try:
             stdin.write(data)
