@@ -48,3 +48,29 @@ attributes:
     support: full
     platforms: linux
 """
+
+    # The same for Windows.
+    WINDOWS = r"""
+options: {}
+attributes:
+  platform:
+    description: Where the module runs.
+    support: full
+    platforms: windows
+"""
+
+    # For a part of a module that decides all this itself.
+    PART = r"""
+options: {}
+attributes:
+  check_mode:
+    description: Is not run then; the module that it is a part of reads and plans without it.
+    support: none
+  diff_mode:
+    description: The module that it is a part of shows what changes.
+    support: none
+  idempotent:
+    description: The module that it is a part of sends nothing to do when nothing is to be done.
+    support: partial
+    details: The steps are carried out as they are given.
+"""

@@ -96,6 +96,7 @@ def _rule_steps(
     updated: List[Tuple[Rule, Step]] = []
     blocking: List[Step] = []
     leaving = strays(policy, found)
+    replaced: List[Rule] = []
     for wanted, current, spare in pairs(policy, found):
         leaving += spare
         if current is not None and same(wanted, current):
@@ -108,16 +109,18 @@ def _rule_steps(
                 blocking.append(step)
         else:
             (created if wanted.action == "allow" else blocking).append(_new(wanted, current))
-            leaving += [current] if current is not None else []
+            replaced += [current] if current is not None else []
     after = foreseen(policy, found)
     # An update may close what it had opened: those that the controller will come through go first.
     updated.sort(key=lambda one: not _lets_in(one[0], after, way))
-    early = _leave(policy, found, leaving, "block")
-    late = _leave(policy, found, leaving, "allow")
+    early = _leave(policy, found, leaving, replaced, "block")
+    late = _leave(policy, found, leaving, replaced, "allow")
     return [*created, *(step for _rule, step in updated), *blocking, *early], late
 
 
-def _leave(policy: FirewallPolicy, found: Firewall, leaving: List[Rule], action: str) -> List[Step]:
+def _leave(
+    policy: FirewallPolicy, found: Firewall, leaving: List[Rule], replaced: List[Rule], action: str
+) -> List[Step]:
     """The steps that end rules with this action: ours that are no longer wanted, and others by `unmanaged`."""
     others = [rule for rule in unmanaged_rules(policy, found) if rule.action == action]
     removed = [rule for rule in leaving if rule.action == action]
@@ -126,7 +129,13 @@ def _leave(policy: FirewallPolicy, found: Firewall, leaving: List[Rule], action:
         steps.append(_disable(others))
     else:
         removed += others
-    return [*steps, _remove(removed, policy)] if removed else steps
+    succeeded = [rule for rule in replaced if rule.action == action]
+    if removed or succeeded:
+        # One that is replaced shows as the change of its successor.
+        changes = tuple(Change(_key(rule), portrait(rule), None) for rule in removed)
+        ids = tuple(rule.id for rule in [*removed, *succeeded])
+        steps.append(Step("remove_rules", {}, changes, ids))
+    return steps
 
 
 def _lets_in(rule: Rule, after: Firewall, way: Management) -> bool:
@@ -247,17 +256,6 @@ def _disable(rules: List[Rule]) -> Step:
         Change(_key(rule), portrait(rule), portrait(replace(rule, enabled=False))) for rule in rules
     )
     return Step("disable_rules", {}, changes, tuple(rule.id for rule in rules))
-
-
-def _remove(rules: List[Rule], policy: FirewallPolicy) -> Step:
-    wanted = {rule.name.casefold() for rule in policy.rules or ()}
-    # One that is replaced shows as the change of its successor.
-    changes = tuple(
-        Change(_key(rule), portrait(rule), None)
-        for rule in rules
-        if not (ours(rule, policy.group) and rule.name.casefold() in wanted)
-    )
-    return Step("remove_rules", {}, changes, tuple(rule.id for rule in rules))
 
 
 def _key(rule: Rule) -> str:
