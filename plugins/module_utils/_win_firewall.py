@@ -16,6 +16,7 @@ from typing import Any, Dict, List, Mapping, Tuple
 from ansible_collections.twinguard.hardening.plugins.module_utils._plan import Change
 from ansible_collections.twinguard.hardening.plugins.module_utils._win_reach import (
     Reach,
+    any_reached,
     covers,
     planned_settings,
     reach,
@@ -58,6 +59,7 @@ _ENUMS = {
     "outbound": "Outbound", "any": "Any", "wired": "Wired", "wireless": "Wireless",
     "remoteaccess": "RemoteAccess", "defertouser": "DeferToUser", "defertoapp": "DeferToApp",
 }  # fmt: skip
+_WALL = Rule(name="a wall around everything", action="block")
 _CASELESS = ("program", "service", "group")
 
 
@@ -87,35 +89,42 @@ def plan_firewall(policy: FirewallPolicy, found: Firewall, way: Management) -> L
 def _rule_steps(
     policy: FirewallPolicy, found: Firewall, way: Management
 ) -> Tuple[List[Step], List[Step]]:
-    """What comes before the profiles, and what comes after them.
-
-    Block rules in their final form do not hit the controller, which was proven before; so they may come early, and
-    those that go may have hit it as soon as a profile is turned on.
-    """
+    """What comes before the profiles, and what comes after them."""
     created: List[Step] = []
     updated: List[Tuple[Rule, Step]] = []
-    blocking: List[Step] = []
+    walls: List[Step] = []
+    flips: List[Step] = []
     leaving = strays(policy, found)
     replaced: List[Rule] = []
     for wanted, current, spare in pairs(policy, found):
         leaving += spare
         if current is not None and same(wanted, current):
             continue
-        if current is not None and _can_change(wanted, current):
-            step = _set(wanted, current)
-            if wanted.action == "allow":
-                updated.append((wanted, step))
-            else:
-                blocking.append(step)
-        else:
-            (created if wanted.action == "allow" else blocking).append(_new(wanted, current))
+        if current is None or not _can_change(wanted, current):
+            (created if wanted.action == "allow" else walls).append(_new(wanted, current))
             replaced += [current] if current is not None else []
+        elif wanted.action == "allow":
+            updated.append((wanted, _set(wanted, current)))
+        else:
+            (walls if current.action == "block" else flips).append(_set(wanted, current))
     after = foreseen(policy, found)
     # An update may close what it had opened: those that the controller will come through go first.
     updated.sort(key=lambda one: not _lets_in(one[0], after, way))
-    early = _leave(policy, found, leaving, replaced, "block")
-    late = _leave(policy, found, leaving, replaced, "allow")
-    return [*created, *(step for _rule, step in updated), *blocking, *early], late
+    updates = [step for _rule, step in updated]
+    unwalled = _leave(policy, found, leaving, replaced, "block")
+    closed = _leave(policy, found, leaving, replaced, "allow")
+    if _open_under(after, (_WALL,), way):
+        # The firewall will be off: once it is, no rule matters.
+        return created, [*updates, *walls, *flips, *unwalled, *closed]
+    if _open_under(after, tuple(one for one in after.rules if one.action == "block"), way):
+        # The profiles will let the controller in, so that no rule may close before they do.
+        return [*created, *walls, *unwalled], [*updates, *flips, *closed]
+    # Block rules in their final form do not hit the controller; those that go may, as soon as a profile is turned on.
+    return [*created, *updates, *walls, *flips, *unwalled], closed
+
+
+def _open_under(after: Firewall, rules: Tuple[Rule, ...], way: Management) -> bool:
+    return reach(replace(after, rules=rules), way).reached
 
 
 def _leave(
@@ -139,8 +148,9 @@ def _leave(
 
 
 def _lets_in(rule: Rule, after: Firewall, way: Management) -> bool:
-    alone = tuple(one for one in after.rules if one.action == "block" or one.name == rule.name)
-    return reach(replace(after, rules=alone), way).reached
+    """Whether this rule opens one of the ways of the controller."""
+    alone = tuple(one for one in after.rules if one.action == "block" or one.id == rule.id)
+    return any_reached(replace(after, rules=alone), way)
 
 
 def pairs(policy: FirewallPolicy, found: Firewall) -> List[Tuple[Rule, Rule | None, List[Rule]]]:

@@ -6,9 +6,14 @@
 # Enums are printed as their names: ConvertTo-Json would print numbers, which differ between classes.
 
 Set-StrictMode -Version 2.0
+$ErrorActionPreference = 'Stop'
+
+# Windows' own cmdlets are functions of other modules, which do not see that preference: each call says it as well.
 
 # The local rules of the last read by their InstanceID, so that a change hits exactly the rule that was read.
 $script:LocalRules = @{}
+# What Windows says of our rules; it changes with the network, so that it stays out of the digest.
+$script:Enforcement = [ordered]@{}
 
 # Attribute of a rule, the filter that has it, its property there, and the value that goes without saying.
 $script:Attributes = @(
@@ -41,7 +46,7 @@ function Get-GuardFilter {
     $found = @{}
     foreach ($class in $script:Filters) {
         $index = @{}
-        foreach ($filter in & "Get-NetFirewall${class}Filter" -PolicyStore $Store) {
+        foreach ($filter in & "Get-NetFirewall${class}Filter" -PolicyStore $Store -ErrorAction Stop) {
             $index["$($filter.InstanceID)"] = $filter
         }
         $found[$class] = $index
@@ -82,33 +87,63 @@ function ConvertTo-GuardRule {
     $made
 }
 
-function Get-GuardRule {
-    # The rules of a store that a decision can depend on: ours, and those of others that are in the wanted directions.
-    param([string]$Store, $Request)
-    $wanted = New-Object System.Collections.ArrayList
-    foreach ($rule in Get-NetFirewallRule -PolicyStore $Store) {
-        $id = "$($rule.InstanceID)"
-        $ours = "$($rule.Group)" -eq $Request.group -or $id.StartsWith($Request.prefix)
-        $counts = ($Request.disabled -or "$($rule.Enabled)" -eq 'True') -and @($Request.directions) -contains "$($rule.Direction)"
-        if ($ours -or $counts) {
-            [void]$wanted.Add($rule)
-        }
-        if ($Store -eq 'PersistentStore') {
-            $script:LocalRules[$id] = $rule
-        }
+function Test-GuardRule {
+    # Whether a decision can depend on a rule: it is ours, or in one of the wanted directions.
+    param($Rule, $Request)
+    if ("$($Rule.Group)" -eq $Request.group -or "$($Rule.InstanceID)".StartsWith($Request.prefix)) {
+        return $true
     }
-    if ($wanted.Count -eq 0) {
+    ($Request.disabled -or "$($Rule.Enabled)" -eq 'True') -and @($Request.directions) -contains "$($Rule.Direction)"
+}
+
+function Get-GuardRule {
+    # These rules of a store with their filters; those are asked for only when there is a rule.
+    param([string]$Store, [object[]]$Rule)
+    if ($Rule.Count -eq 0) {
         return
     }
     $filters = Get-GuardFilter -Store $Store
-    foreach ($rule in $wanted | Sort-Object -Property InstanceID) {
-        ConvertTo-GuardRule -Rule $rule -Filter $filters
+    foreach ($one in $Rule | Sort-Object -Property InstanceID) {
+        ConvertTo-GuardRule -Rule $one -Filter $filters
     }
+}
+
+function Get-GuardLocal {
+    # The local rules that count; all of them are kept for the steps.
+    param($Request)
+    $wanted = New-Object System.Collections.ArrayList
+    foreach ($rule in Get-NetFirewallRule -PolicyStore PersistentStore -ErrorAction Stop) {
+        $script:LocalRules["$($rule.InstanceID)"] = $rule
+        if (Test-GuardRule -Rule $rule -Request $Request) {
+            [void]$wanted.Add($rule)
+        }
+    }
+    Get-GuardRule -Store 'PersistentStore' -Rule $wanted.ToArray()
+}
+
+function Get-GuardActive {
+    # What others brought into the store that is in force, and what Windows itself says of our rules there.
+    param($Request)
+    $found = @{ rules = @(); enforcement = [ordered]@{} }
+    $wanted = New-Object System.Collections.ArrayList
+    foreach ($rule in Get-NetFirewallRule -PolicyStore ActiveStore -ErrorAction Stop) {
+        $source = "$($rule.PolicyStoreSourceType)"
+        if ($source -eq 'Local') {
+            if ("$($rule.Group)" -eq $Request.group) {
+                $found.enforcement["$($rule.InstanceID)"] = [string[]]@($rule.EnforcementStatus)
+            }
+        }
+        elseif ($source -ne 'Generated' -and $source -ne 'Hardcoded' -and (Test-GuardRule -Rule $rule -Request $Request)) {
+            [void]$wanted.Add($rule)
+        }
+    }
+    $found.rules = @(Get-GuardRule -Store 'ActiveStore' -Rule $wanted.ToArray())
+    $found
 }
 
 function Get-GuardProfile {
     param([string]$Store)
-    foreach ($one in Get-NetFirewallProfile -PolicyStore $Store | Sort-Object -Property Name) {
+    foreach ($one in Get-NetFirewallProfile -PolicyStore $Store -ErrorAction Stop | Sort-Object -Property Name) {
         [ordered]@{
             name = "$($one.Name)"
             enabled = "$($one.Enabled)"
@@ -129,26 +164,17 @@ function Get-GuardFirewall {
     param($Request)
     $found = [ordered]@{ error = $null; profiles = @(); active = @(); rules = @(); policy_rules = @() }
     $script:LocalRules = @{}
+    $script:Enforcement = [ordered]@{}
     try {
         $found.profiles = @(Get-GuardProfile -Store 'PersistentStore')
         $found.active = @(Get-GuardProfile -Store 'ActiveStore')
-        $found.rules = @(Get-GuardRule -Store 'PersistentStore' -Request $Request)
-        $found.policy_rules = @(Get-GuardRule -Store 'RSOP' -Request $Request)
+        $found.rules = @(Get-GuardLocal -Request $Request)
+        $active = Get-GuardActive -Request $Request
+        $found.policy_rules = $active.rules
+        $script:Enforcement = $active.enforcement
     }
     catch {
         $found.error = "$_"
-    }
-    $found
-}
-
-function Get-GuardEnforcement {
-    # What Windows itself says of our rules in the store that is in force.
-    param($Request)
-    $found = [ordered]@{}
-    foreach ($rule in Get-NetFirewallRule -PolicyStore ActiveStore -Group $Request.group -ErrorAction SilentlyContinue) {
-        if ("$($rule.PolicyStoreSourceType)" -eq 'Local') {
-            $found["$($rule.InstanceID)"] = [string[]]@($rule.EnforcementStatus)
-        }
     }
     $found
 }
@@ -183,14 +209,14 @@ function Get-GuardDefender {
     }
     $found.installed = $true
     try {
-        $preferences = Get-MpPreference
+        $preferences = Get-MpPreference -ErrorAction Stop
         foreach ($name in @($Request.preferences)) {
             $property = $preferences.PSObject.Properties[$name]
             if ($null -ne $property) {
                 $found.preferences[$name] = [string[]]@($property.Value | Where-Object { $null -ne $_ })
             }
         }
-        $status = Get-MpComputerStatus
+        $status = Get-MpComputerStatus -ErrorAction Stop
         foreach ($name in @($Request.status)) {
             $property = $status.PSObject.Properties[$name]
             if ($null -ne $property) {
@@ -263,7 +289,7 @@ function Get-GuardState {
     $state.host = Get-GuardHost
     $state.registry = Get-GuardRegistry -Request $Request
     if ($Request.firewall -and $null -eq $state.firewall.error) {
-        $state.enforcement = Get-GuardEnforcement -Request $Request
+        $state.enforcement = $script:Enforcement
         $state.network = Get-GuardNetwork -Request $Request
     }
     @{ digest = $digest; json = ConvertTo-GuardJson -Document $state }

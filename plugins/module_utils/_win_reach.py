@@ -150,6 +150,15 @@ def reach(firewall: Firewall, way: Management) -> Reach:
     return Reach(True, "; ".join(dict.fromkeys(passed)))
 
 
+def any_reached(firewall: Firewall, way: Management) -> bool:
+    """Whether at least one of the ways is open on one of its profiles."""
+    return any(
+        not _decide(firewall, traffic, profile)[0]
+        for traffic in ways(firewall.network, way)
+        for profile in traffic.profiles
+    )
+
+
 def _refusal(traffic: Traffic, profile: str, closed: str) -> str:
     return (
         f"the controller ({traffic.remote}) would not reach port {traffic.port} any more on the {profile} profile: "

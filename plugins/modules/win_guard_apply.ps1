@@ -26,7 +26,8 @@ $commands = @{
 
 function Invoke-Step {
     param($Step)
-    $with = @{}
+    # The cmdlets are functions of other modules, which do not see this script's preference.
+    $with = @{ ErrorAction = 'Stop' }
     foreach ($key in @($Step.with.Keys)) {
         $value = $Step.with[$key]
         if ($value -is [System.Collections.IList]) {

@@ -129,8 +129,8 @@ def firewall(host: Host, asked: dict[str, Any]) -> dict[str, Any]:
     try:
         found["profiles"] = profiles(host, "PersistentStore")
         found["active"] = profiles(host, "ActiveStore")
-        found["rules"] = rules(host, "PersistentStore", asked)
-        found["policy_rules"] = rules(host, "RSOP", asked)
+        found["rules"] = rules(host, "PersistentStore", "Local", asked)
+        found["policy_rules"] = rules(host, "ActiveStore", "GroupPolicy", asked)
     except CmdletError as error:
         found["error"] = str(error)
     return found
@@ -145,10 +145,12 @@ def profiles(host: Host, store: str) -> list[dict[str, str]]:
     ]
 
 
-def rules(host: Host, store: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
-    """As Get-GuardRule."""
+def rules(host: Host, store: str, source: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """As Get-GuardLocal and Get-GuardActive."""
     wanted = []
     for rule in host.call("Get-NetFirewallRule", PolicyStore=store):
+        if rule["PolicyStoreSourceType"] != source:
+            continue
         mine = text(rule["Group"]).lower() == asked["group"].lower()
         mine = mine or text(rule["InstanceID"]).startswith(asked["prefix"])
         counts = asked["disabled"] or rule["Enabled"] == "True"
@@ -186,12 +188,12 @@ def made(rule: dict[str, Any], filters: dict[str, dict[str, dict[str, Any]]]) ->
 
 
 def enforcement(host: Host, asked: dict[str, Any]) -> dict[str, list[str]]:
-    """As Get-GuardEnforcement."""
-    there = quietly(host, "Get-NetFirewallRule", PolicyStore="ActiveStore", Group=asked["group"])
+    """As Get-GuardActive."""
     return {
         one["InstanceID"]: words(one["EnforcementStatus"])
-        for one in there
+        for one in host.call("Get-NetFirewallRule", PolicyStore="ActiveStore")
         if one["PolicyStoreSourceType"] == "Local"
+        and text(one["Group"]).lower() == asked["group"].lower()
     }
 
 

@@ -24,46 +24,18 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._win_state imp
 from ansible_collections.twinguard.hardening.tests.windows.host_model import CmdletError, Host
 from ansible_collections.twinguard.hardening.tests.windows.host_scripts import run_script
 from ansible_collections.twinguard.hardening.tests.windows.packet import Packet, admits
-
-CONTROLLER, COLLEAGUE, VPN, STRANGER = "192.168.9.9", "192.168.9.8", "192.168.1.77", "203.0.113.5"
-WINRM = {"DisplayName": "Windows Remote Management (HTTP-In)", "Group": "@FirewallAPI.dll,-30267",
-         "Protocol": "TCP", "LocalPort": ["5985"], "Program": "System"}  # fmt: skip
-JUPYTER = {"name": "Jupyter from the VPN", "protocol": "tcp", "local_ports": ["8888"],
-           "remote_addresses": ["192.168.1.0/24"]}  # fmt: skip
-ANSIBLE = {"name": "Ansible", "protocol": "tcp", "local_ports": ["5985"],
-           "remote_addresses": [CONTROLLER]}  # fmt: skip
-POLICY: dict[str, Any] = {
-    "profiles": {"all": {"enabled": True, "default_inbound": "block"}},
-    "rules": [JUPYTER, ANSIBLE],
-    "defender": {
-        "real_time_protection": True,
-        "cloud_reporting": "advanced",
-        "sample_submission": "send_safe",
-    },
-}
-"""What the user asked for, and the way in for Ansible."""
+from ansible_collections.twinguard.hardening.tests.windows.plays import (
+    ANSIBLE,
+    CONTROLLER,
+    JUPYTER,
+    POLICY,
+    STRANGER,
+    VPN,
+    WINRM,
+    careless,
+)
 
 IDS = {name: id_of("twinguard", name) for name in ("Jupyter from the VPN", "Ansible")}
-
-
-def careless() -> dict[str, Any]:
-    """A host as nobody should leave it, with somebody else connected as well."""
-    open_ = {"Enabled": "False", "DefaultInboundAction": "Allow"}
-    return {
-        "profiles": {"Domain": open_, "Private": open_, "Public": open_},
-        "rules": {"WINRM-HTTP-In": copy.deepcopy(WINRM)},
-        "connections": [
-            {"LocalAddress": "192.168.1.20", "LocalPort": 5985, "RemoteAddress": peer,
-             "RemotePort": 50000, "State": "Established"}
-            for peer in (CONTROLLER, COLLEAGUE)
-        ],
-        "addresses": [{"IPAddress": "192.168.1.20", "PrefixLength": 24, "InterfaceIndex": 7,
-                       "InterfaceAlias": "Ethernet"}],
-        "networks": [{"InterfaceIndex": 7, "InterfaceAlias": "Ethernet", "Name": "plant",
-                      "NetworkCategory": "Private"}],
-        "defender": {"preferences": {"DisableRealtimeMonitoring": True, "MAPSReporting": 0,
-                                     "SubmitSamplesConsent": 0}},
-    }  # fmt: skip
 
 
 class Action(ActionModule):
@@ -87,7 +59,7 @@ def run(
     context = PlayContext()
     context.remote_addr = "127.0.0.1"
     task.action, task.check_mode = "twinguard.hardening.win_guard", check
-    task.args = {**POLICY, "controller_addresses": [CONTROLLER], **changes}
+    task.args = {**POLICY, **changes}
     connection = connection_loader.get("winrm", context)
     connection.set_options(var_options={"ansible_port": 5985, "ansible_user": "demo"})
     action = Action(task, connection, context, loader, Templar(loader=loader), None)
