@@ -151,13 +151,14 @@ def _firewall(found: Mapping[str, Any], whole: Mapping[str, Any]) -> Firewall:
     return Firewall(
         profiles=_settings(found["profiles"]),
         active=_settings(found["active"]),
-        rules=tuple(rules),
+        # Each host sorts by the rules of its own language.
+        rules=tuple(sorted(rules, key=lambda rule: (rule.source, rule.id))),
         enforcement={
             str(key): tuple(str(one) for one in _list(value))
             for key, value in (whole.get("enforcement") or {}).items()
         },
         network=_network(whole.get("network") or {}),
-        error=str(found["error"] or ""),
+        error=" ".join(str(found["error"] or "").split()),
     )
 
 
@@ -239,7 +240,7 @@ def _defender(found: Mapping[str, Any]) -> Defender:
         installed=bool(found["installed"]),
         preferences={str(key): _words(found["preferences"], key) for key in found["preferences"]},
         status={str(key): str(value) for key, value in found["status"].items()},
-        error=str(found["error"] or ""),
+        error=" ".join(str(found["error"] or "").split()),
     )
 
 

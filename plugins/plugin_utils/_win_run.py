@@ -156,7 +156,7 @@ def _errors(report: t.Mapping[str, t.Any], steps: list[Step]) -> dict[str, str]:
     failures = report["failures"]
     listed = failures if isinstance(failures, list) else [failures]
     return {
-        change.key: str(one["error"])
+        change.key: " ".join(str(one["error"]).split())
         for one in listed
         for change in steps[int(one["step"])].changes
     }
