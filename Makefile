@@ -12,10 +12,10 @@ CHECK = $(PYTHON3) tools/check.py
 # Bytecode is kept: without it every start of Ansible compiles itself anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo demo-down test lint format types unit sanity units galaxy faults molecule bench images lock clean
+.PHONY: help setup demo demo-down test lint format types unit sanity units galaxy faults test-windows molecule bench images lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Make the virtual environment from the lock
 	@$(PYTHON3) tools/bootstrap.py
@@ -53,6 +53,9 @@ galaxy: setup ## Build the collection twice, install it, run Galaxy's importer
 faults: setup ## A fault at every system call that changes something
 	@$(CHECK) faults
 
+test-windows: setup ## The Windows scripts in a real PowerShell, under Wine
+	@$(CHECK) windows
+
 molecule: setup ## Roles on real hosts: all scenarios, or SCENARIO=name
 	@$(CHECK) molecule $(SCENARIO)
 
@@ -73,6 +76,7 @@ lock: ## Resolve the dependencies anew, to the newest versions
 
 clean: ## Remove all that was built here; stop the engine if it is ours
 	@$(PYTHON3) tools/vm.py down
+	@$(PYTHON3) tools/wine.py down
 	@$(PYTHON3) tools/engine.py sweep
 	@$(PYTHON3) tools/image.py --remove
 	@$(PYTHON3) tools/engine.py stop

@@ -30,6 +30,7 @@ import galaxy
 import image as images
 import sanity
 import vm
+import wine
 from results import Counts, from_code, from_junit, from_sanity, total
 from workshop import BUILD, ROOT, VENV, Problem, main, say, tool_env
 
@@ -190,6 +191,18 @@ def faults() -> Counts:
     return pytest("faults", "tests/faults", env=with_hosts())
 
 
+def windows() -> Counts:
+    """Run the Windows controls' scripts in a real PowerShell, where one can be had."""
+    try:
+        place = wine.ensure()
+    except Problem as problem:
+        return Counts(skipped=1, notes=(f"skipped: a real PowerShell under Wine: {problem}",))
+    try:
+        return pytest("windows", "tests/windows")
+    finally:
+        wine.end(wine.Place(place))
+
+
 def scenarios() -> list[str]:
     """Return the Molecule scenarios; "default" only makes and removes the hosts of the others."""
     return sorted(
@@ -267,6 +280,7 @@ def steps(only: str | None = None) -> list[Step]:
         Step("sanity", "sanity-targets", sanity_targets),
         Step("units", "units", units),
         Step("galaxy", "galaxy", galaxy_checks),
+        Step("windows", "windows", windows),
         Step("faults", "faults", faults),
         *(hosts or [Step("molecule", "molecule", no_scenario)]),
     ]
