@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import copy
-import fnmatch
-from collections.abc import Callable, Iterator, Mapping
+import functools
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.twinguard.hardening.tests.windows import host_words as words
-from ansible_collections.twinguard.hardening.tests.windows.host_words import CmdletError
+from ansible_collections.twinguard.hardening.tests.windows.host_words import CmdletError, Given
 from ansible_collections.twinguard.hardening.tests.windows.host_world import (
     PROFILE_NAMES,
     RULE,
@@ -18,25 +19,41 @@ from ansible_collections.twinguard.hardening.tests.windows.host_world import (
 )
 
 Objects = list[dict[str, Any]]
-Given = Mapping[str, Any]
+Cmdlet = Callable[[World, Given], Objects]
 
-ATTRIBUTES: dict[str, words.Convert] = {
-    "Description": words.string,
-    "Enabled": words.enum("Enabled"),
-    "Profile": words.profile,
-    "Direction": words.enum("Direction"),
-    "Action": words.enum("Action"),
-    "EdgeTraversalPolicy": words.enum("EdgeTraversal"),
+_TEXTS = (
+    "Description", "Protocol", "Program", "Package", "Service", "LocalUser", "RemoteUser", "RemoteMachine", "Owner",
+)  # fmt: skip
+_LISTS = (
+    "LocalPort", "RemotePort", "IcmpType", "LocalAddress", "RemoteAddress", "InterfaceAlias"
+)  # fmt: skip
+ATTRIBUTES: Mapping[str, words.Convert] = {
+    **dict.fromkeys(_TEXTS, words.string),
+    **dict.fromkeys(_LISTS, words.strings),
+    "Enabled": words.enum("NetSecurity.Enabled"),
+    "Profile": words.enum("NetSecurity.Profile"),
+    "Direction": words.enum("NetSecurity.Direction"),
+    "Action": words.enum("NetSecurity.Action"),
+    "EdgeTraversalPolicy": words.enum("NetSecurity.EdgeTraversal"),
+    "InterfaceType": words.enum("NetSecurity.InterfaceType"),
+    "Authentication": words.enum("NetSecurity.Authentication"),
+    "Encryption": words.enum("NetSecurity.Encryption"),
+    "OverrideBlockRules": words.boolean,
+}
+"""What a rule can be given, and the types of it."""
+
+KEPT: Mapping[str, words.Convert] = {
     "Protocol": words.protocol,
     "LocalPort": words.ports,
     "RemotePort": words.ports,
-    "IcmpType": words.strings,
     "LocalAddress": words.addresses,
     "RemoteAddress": words.addresses,
-    "Program": words.string,
-    "Service": words.string,
-    "InterfaceType": words.enum("InterfaceType"),
+    "Program": words.any_word,
+    "Service": words.any_word,
+    "OverrideBlockRules": str,
 }
+"""What Windows makes of it."""
+
 FILTERS = {
     "Port": ("Protocol", "LocalPort", "RemotePort", "IcmpType"),
     "Address": ("LocalAddress", "RemoteAddress"),
@@ -48,18 +65,25 @@ FILTERS = {
         "Authentication", "Encryption", "OverrideBlockRules", "LocalUser", "RemoteUser", "RemoteMachine",
     ),
 }  # fmt: skip
-SETTINGS: dict[str, words.Convert] = {
-    "Enabled": words.enum("GpoBoolean"),
-    "DefaultInboundAction": words.enum("Action"),
-    "DefaultOutboundAction": words.enum("Action"),
-    "AllowInboundRules": words.enum("GpoBoolean"),
-    "AllowLocalFirewallRules": words.enum("GpoBoolean"),
-    "NotifyOnListen": words.enum("GpoBoolean"),
+_BOOLEAN = words.enum("NetSecurity.GpoBoolean")
+_ACTION = words.enum("NetSecurity.Action")
+SETTINGS: Mapping[str, words.Convert] = {
+    "Enabled": _BOOLEAN,
+    "DefaultInboundAction": _ACTION,
+    "DefaultOutboundAction": _ACTION,
+    "AllowInboundRules": _BOOLEAN,
+    "AllowLocalFirewallRules": _BOOLEAN,
+    "NotifyOnListen": _BOOLEAN,
     "LogFileName": words.string,
     "LogMaxSizeKilobytes": words.whole,
-    "LogAllowed": words.enum("GpoBoolean"),
-    "LogBlocked": words.enum("GpoBoolean"),
+    "LogAllowed": _BOOLEAN,
+    "LogBlocked": _BOOLEAN,
 }
+UNSET: Mapping[str, Any] = {
+    **dict.fromkeys(SETTINGS, "NotConfigured"), "LogFileName": None, "LogMaxSizeKilobytes": 0
+}  # fmt: skip
+"""What group policy shows where it sets nothing."""
+
 IN_FORCE = {
     "Enabled": "True",
     "DefaultInboundAction": "Block",
@@ -70,63 +94,65 @@ IN_FORCE = {
 """What 'not configured' means."""
 
 STORES = {
-    "PersistentStore": ("rules",),
-    "RSOP": ("policy_rules",),
-    "ActiveStore": ("rules", "policy_rules"),
+    "persistentstore": ("rules",),
+    "rsop": ("policy_rules",),
+    "activestore": ("rules", "policy_rules"),
 }
+SELECTED_BY = {"Name": "InstanceID", "DisplayName": "DisplayName", "Group": "RuleGroup"}
+_SELECTORS: Mapping[str, words.Convert] = dict.fromkeys(SELECTED_BY, words.strings)
+_CHOSEN: Mapping[str, words.Convert] = {**_SELECTORS, "InputObject": words.objects}
+_ALIASES = {"ID": "Name", "RuleGroup": "Group"}
 _CATEGORIES = {"DomainAuthenticated": "Domain"}
-_CHANGING = ("New", "Set", "Remove", "Disable", "Enable")
 
 
-def cmdlets() -> dict[str, Callable[[World, Given], Objects]]:
+def cmdlets() -> dict[str, Cmdlet]:
     """Every cmdlet by its name."""
-    found: dict[str, Callable[[World, Given], Objects]] = {
+    return {
         "Get-NetFirewallRule": get_rules,
         "New-NetFirewallRule": new_rule,
         "Set-NetFirewallRule": set_rules,
         "Remove-NetFirewallRule": remove_rules,
-        "Disable-NetFirewallRule": lambda world, given: switch(world, given, "False"),
-        "Enable-NetFirewallRule": lambda world, given: switch(world, given, "True"),
+        "Disable-NetFirewallRule": functools.partial(switch, enabled="False"),
+        "Enable-NetFirewallRule": functools.partial(switch, enabled="True"),
         "Get-NetFirewallProfile": get_profiles,
         "Set-NetFirewallProfile": set_profiles,
+        **{
+            f"Get-NetFirewall{name}Filter": functools.partial(get_filters, properties=properties)
+            for name, properties in FILTERS.items()
+        },
     }
-    for name, properties in FILTERS.items():
-        found[f"Get-NetFirewall{name}Filter"] = _filter(properties)
-    return {name: _guarded(name, cmdlet) for name, cmdlet in found.items()}
 
 
-def _guarded(
-    name: str, cmdlet: Callable[[World, Given], Objects]
-) -> Callable[[World, Given], Objects]:
-    def call(world: World, given: Given) -> Objects:
-        if not world["switches"]["firewall_service"]:
-            raise CmdletError(
-                "There are no more endpoints available from the endpoint mapper.", "NotSpecified"
-            )
-        if name.startswith(_CHANGING) and not world["switches"]["administrator"]:
-            raise CmdletError("Access is denied.", "PermissionDenied")
-        return cmdlet(world, given)
-
-    return call
+def require(world: World, changing: bool) -> None:
+    """Fail as a host without the service or without rights does."""
+    if not world["switches"]["firewall_service"]:
+        raise CmdletError("There are no more endpoints available from the endpoint mapper.")
+    if changing and not world["switches"]["administrator"]:
+        raise CmdletError("Access is denied.", "PermissionDenied")
 
 
-def refuse_unknown(given: Given, *known: str) -> None:
-    """As PowerShell binds parameters."""
-    for name in given:
-        if name not in known:
-            raise CmdletError(
-                f"A parameter cannot be found that matches parameter name '{name}'.",
-                "InvalidArgument",
-            )
+def not_found(kind: str, property_: str, value: str) -> CmdletError:
+    """The error of a CIM query for something that is not there."""
+    return CmdletError(
+        f"No {kind} objects found with property '{property_}' equal to '{value}'.  "
+        "Verify the value of the property and retry.",
+        "ObjectNotFound",
+    )
 
 
-# --- rules
+# --- reading rules
+
+
+def store_of(bound: Given) -> str:
+    """The name of the store that was asked for."""
+    store = str(bound.get("PolicyStore", "PersistentStore")).lower()
+    if store not in STORES:
+        raise CmdletError("The system cannot find the file specified.", "ObjectNotFound")
+    return store
 
 
 def stored(world: World, store: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Part, id and rule of each rule in a store."""
-    if store not in STORES:
-        raise CmdletError("The system cannot find the file specified.", "ObjectNotFound")
     for part in STORES[store]:
         for key, rule in world[part].items():
             yield part, key, rule
@@ -134,173 +160,186 @@ def stored(world: World, store: str) -> Iterator[tuple[str, str, dict[str, Any]]
 
 def get_rules(world: World, given: Given) -> Objects:
     """Get-NetFirewallRule."""
-    refuse_unknown(given, "PolicyStore", "Name", "DisplayName", "Group")
-    store = str(given.get("PolicyStore", "PersistentStore"))
+    known = {**_SELECTORS, "PolicyStore": words.string}
+    bound = words.bind(given, known, one_of=list(SELECTED_BY), aliases=_ALIASES)
+    require(world, changing=False)
+    return _selected(world, store_of(bound), bound)
+
+
+def _selected(world: World, store: str, bound: Given) -> Objects:
     found = [_shown(world, store, *one) for one in stored(world, store)]
-    for parameter, property_ in (
-        ("Name", "InstanceID"),
-        ("DisplayName", "DisplayName"),
-        ("Group", "Group"),
-    ):
-        if parameter in given:
-            found = _selected(found, property_, words.strings(given[parameter]))
+    for parameter, property_ in SELECTED_BY.items():
+        if parameter in bound:
+            return _matching(found, property_, bound[parameter])
     return found
+
+
+def _matching(found: Objects, property_: str, asked: list[str]) -> Objects:
+    picked: set[int] = set()
+    for pattern in asked:
+        matches = words.like(pattern)
+        hits = [at for at, one in enumerate(found) if matches(one[property_] or "")]
+        if not hits and not words.wild(pattern):
+            raise not_found("MSFT_NetFirewallRule", property_, pattern)
+        picked.update(hits)
+    return [found[at] for at in sorted(picked)]
 
 
 def _shown(world: World, store: str, part: str, key: str, rule: dict[str, Any]) -> dict[str, Any]:
     policy = part == "policy_rules"
+    names = ("DisplayName", "Description", "Enabled", "Profile", "Direction", "Action")
     return {
-        "Name": key, "ID": key, "InstanceID": key,
-        "DisplayName": rule["DisplayName"],
-        "Description": rule["Description"],
-        "Group": rule["Group"] or None,
-        "DisplayGroup": rule["Group"] or None,
+        **dict.fromkeys(("Name", "ID", "InstanceID"), key),
+        **{name: rule[name] for name in names},
+        **dict.fromkeys(("Group", "RuleGroup", "DisplayGroup"), rule["Group"] or None),
         "Owner": rule.get("Owner"),
-        "Enabled": rule["Enabled"],
-        "Profile": rule["Profile"],
-        "Direction": rule["Direction"],
-        "Action": rule["Action"],
         "EdgeTraversalPolicy": rule["EdgeTraversalPolicy"],
         "PolicyStoreSource": "GroupPolicy" if policy else "PersistentStore",
         "PolicyStoreSourceType": "GroupPolicy" if policy else "Local",
         "PrimaryStatus": "OK",
         "EnforcementStatus": (
-            _enforcement(world, rule, policy) if store == "ActiveStore" else ["NotApplicable"]
+            _enforcement(world, rule, policy) if store == "activestore" else ["NotApplicable"]
         ),
-    }  # fmt: skip
+    }
 
 
 def _enforcement(world: World, rule: dict[str, Any], policy: bool) -> list[str]:
+    """Whether a rule is in force on any of the networks, or all that keeps it from that."""
     if rule["Enabled"] != "True":
         return ["DisabledObject"]
-    active = {
-        _CATEGORIES.get(one["NetworkCategory"], one["NetworkCategory"]) for one in world["networks"]
-    }
-    mine = [one for one in PROFILE_NAMES if one in active and rule["Profile"] in ("Any", one)]
-    mine += [one for one in active if one in rule["Profile"].split(", ") and one not in mine]
-    if not mine:
-        return ["ProfileInactive"]
-    causes = []
-    for name in mine:
+    wanted = rule["Profile"].split(", ")
+    categories = [one["NetworkCategory"] for one in world["networks"]]
+    active = [_CATEGORIES.get(one, one) for one in categories]
+    obstacles = []
+    for name in active:
+        if not {"Any", name} & set(wanted):
+            continue
         settings = in_force(world, name)
         if settings["Enabled"] == "False":
-            causes.append("FirewallOffInProfile")
+            obstacles.append("FirewallOffInProfile")
         elif not policy and settings["AllowLocalFirewallRules"] == "False":
-            causes.append("LocalFirewallRulesDisallowed")
+            obstacles.append("LocalFirewallRulesDisallowed")
         else:
             return ["Enforced"]
-    return list(dict.fromkeys(causes))
+    return list(dict.fromkeys(obstacles)) or ["ProfileInactive"]
 
 
-def _selected(found: Objects, property_: str, asked: list[str]) -> Objects:
-    picked: Objects = []
-    for pattern in asked:
-        wild = any(one in pattern for one in "*?[")
-        hits = [
-            one
-            for one in found
-            if (fnmatch.fnmatchcase if wild else str.__eq__)(
-                str(one[property_] or "").lower(), pattern.lower()
-            )
-        ]
-        if not hits and not wild:
-            name = "RuleGroup" if property_ == "Group" else property_
-            raise CmdletError(
-                f"No MSFT_NetFirewallRule objects found with property '{name}' equal to '{pattern}'.  "
-                "Verify the value of the property and retry.",
-                "ObjectNotFound",
-            )
-        picked += [one for one in hits if one not in picked]
-    return picked
+def get_filters(world: World, given: Given, properties: tuple[str, ...]) -> Objects:
+    """Get-NetFirewall...Filter: what a rule says of ports, addresses and so on."""
+    known = {"PolicyStore": words.string, "AssociatedNetFirewallRule": words.objects}
+    bound = words.bind(given, known, one_of=list(known))
+    require(world, changing=False)
+    if "AssociatedNetFirewallRule" in bound:
+        found = [_associated(world, one) for one in bound["AssociatedNetFirewallRule"]]
+    else:
+        found = [(key, rule) for _part, key, rule in stored(world, store_of(bound))]
+    return [
+        {"InstanceID": key, **{name: _filtered(name, rule[name]) for name in properties}}
+        for key, rule in found
+    ]
+
+
+def _filtered(name: str, value: Any) -> Any:
+    return value == "True" if name == "OverrideBlockRules" else words.shown(value)
+
+
+def _associated(world: World, rule: Given) -> tuple[str, dict[str, Any]]:
+    key = str(rule["InstanceID"])
+    part = "rules" if rule["PolicyStoreSourceType"] == "Local" else "policy_rules"
+    if key not in world[part]:
+        raise not_found("MSFT_NetFirewallRule", "InstanceID", key)
+    return key, world[part][key]
+
+
+# --- changing rules
 
 
 def new_rule(world: World, given: Given) -> Objects:
     """New-NetFirewallRule."""
-    refuse_unknown(given, "Name", "DisplayName", "Group", "PolicyStore", *ATTRIBUTES)
-    if not given.get("DisplayName"):
-        raise CmdletError(
-            "Cannot process command because of missing mandatory parameters: DisplayName."
-        )
-    key = str(given.get("Name") or f"{{{len(world['rules']):08d}}}")
-    if key in world["rules"]:
+    named = dict.fromkeys(("Name", "DisplayName", "Group", "PolicyStore"), words.string)
+    known = {**words.CHANGING, **ATTRIBUTES, **named}
+    bound = words.bind(given, known, needed=["DisplayName"], aliases=_ALIASES)
+    require(world, changing=True)
+    store = store_of(bound)
+    if bound.get("WhatIf"):
+        return []
+    if store != "persistentstore":
+        raise CmdletError("Access is denied.", "PermissionDenied")
+    key = bound.get("Name") or _free_id(world)
+    if key.lower() in (one.lower() for one in world["rules"]):
         raise CmdletError("Cannot create a file when that file already exists.", "ResourceExists")
-    rule = copy.deepcopy(RULE)
-    rule.update(DisplayName=str(given["DisplayName"]), Group=str(given.get("Group") or ""))
-    _write(rule, given)
-    world["rules"][key] = rule
-    return [_shown(world, "PersistentStore", "rules", key, rule)]
+    fresh = {
+        **copy.deepcopy(RULE), "DisplayName": bound["DisplayName"], "Group": bound.get("Group", "")
+    }  # fmt: skip
+    world["rules"][key] = rule = _written(fresh, bound)
+    return [_shown(world, "persistentstore", "rules", key, rule)]
 
 
-def _write(rule: dict[str, Any], given: Given) -> None:
-    changed = {name: convert(given[name]) for name, convert in ATTRIBUTES.items() if name in given}
-    after = {**rule, **changed}
+def _free_id(world: World) -> str:
+    """An id that no rule has. Windows rolls dice; here the same world gives the same id."""
+    at = 0
+    while (key := f"{{{uuid.uuid5(uuid.NAMESPACE_OID, str(at))}}}") in world["rules"]:
+        at += 1
+    return key
+
+
+def _written(rule: dict[str, Any], bound: Given) -> dict[str, Any]:
+    """The rule with what was given.
+
+    :raises CmdletError: where Windows would keep no such rule.
+    """
+    after = copy.deepcopy(rule)
+    for name in ATTRIBUTES:
+        if name in bound:
+            after[name] = KEPT[name](bound[name]) if name in KEPT else bound[name]
+    if "NewDisplayName" in bound:
+        after["DisplayName"] = bound["NewDisplayName"]
     ported = after["LocalPort"] != ["Any"] or after["RemotePort"] != ["Any"]
     if ported and after["Protocol"] not in ("TCP", "UDP"):
-        raise CmdletError(
-            "The port number or keyword is invalid for the protocol.", "InvalidArgument"
-        )
+        raise CmdletError(words.INVALID_PORT, "InvalidArgument")
     if after["IcmpType"] != ["Any"] and not after["Protocol"].startswith("ICMP"):
         raise CmdletError("The ICMP type is invalid for the protocol.", "InvalidArgument")
-    rule.update(changed)
+    return after
 
 
 def set_rules(world: World, given: Given) -> Objects:
-    """Set-NetFirewallRule."""
-    if "Group" in given and set(given) & {"Name", "InputObject"}:
-        raise CmdletError(
-            "Parameter set cannot be resolved using the specified named parameters.",
-            "AmbiguousParameterSet",
-        )
-    refuse_unknown(given, "Name", "InputObject", "NewDisplayName", *ATTRIBUTES)
-    for key in _keys(world, given):
-        rule = copy.deepcopy(world["rules"][key])
-        _write(rule, given)
-        rule["DisplayName"] = str(given.get("NewDisplayName") or rule["DisplayName"])
-        world["rules"][key] = rule
+    """Set-NetFirewallRule: a group is something to choose rules by here, and not to be changed."""
+    more = {**words.CHANGING, **ATTRIBUTES, "NewDisplayName": words.string}
+    bound, keys = _chosen(world, given, more, needed=["Name"])
+    for key in keys:
+        world["rules"][key] = _written(world["rules"][key], bound)
     return []
 
 
 def remove_rules(world: World, given: Given) -> Objects:
-    """Remove-NetFirewallRule."""
-    refuse_unknown(given, "Name", "InputObject")
-    for key in _keys(world, given):
+    """Remove-NetFirewallRule: every local rule, if none is chosen."""
+    for key in _chosen(world, given, words.CHANGING)[1]:
         del world["rules"][key]
     return []
 
 
 def switch(world: World, given: Given, enabled: str) -> Objects:
     """Enable- and Disable-NetFirewallRule."""
-    refuse_unknown(given, "Name", "InputObject")
-    for key in _keys(world, given):
+    for key in _chosen(world, given, words.CHANGING)[1]:
         world["rules"][key]["Enabled"] = enabled
     return []
 
 
-def _keys(world: World, given: Given) -> list[str]:
-    """The ids of the local rules that are meant."""
-    if "InputObject" not in given:
-        return [one["InstanceID"] for one in get_rules(world, {"Name": given.get("Name", [])})]
-    objects = given["InputObject"]
-    objects = objects if isinstance(objects, list) else [objects]
-    if any(one["PolicyStoreSourceType"] != "Local" for one in objects):
+def _chosen(
+    world: World, given: Given, more: Mapping[str, words.Convert], needed: Sequence[str] = ()
+) -> tuple[dict[str, Any], list[str]]:
+    """What was bound, and the ids of the local rules that are to be changed: none in a dry run."""
+    known = {**more, **_CHOSEN}
+    bound = words.bind(given, known, one_of=list(_CHOSEN), needed=needed, aliases=_ALIASES)
+    require(world, changing=True)
+    found = bound.get("InputObject") or _selected(world, "persistentstore", bound)
+    keys = list(dict.fromkeys(str(one["InstanceID"]) for one in found))
+    if any(one["PolicyStoreSourceType"] != "Local" for one in found):
         raise CmdletError("Access is denied.", "PermissionDenied")
-    keys = [str(one["InstanceID"]) for one in objects]
     for key in keys:
         if key not in world["rules"]:
-            raise CmdletError("The system cannot find the file specified.", "ObjectNotFound")
-    return keys
-
-
-def _filter(properties: tuple[str, ...]) -> Callable[[World, Given], Objects]:
-    def get(world: World, given: Given) -> Objects:
-        refuse_unknown(given, "PolicyStore")
-        found = stored(world, str(given.get("PolicyStore", "PersistentStore")))
-        return [
-            {"InstanceID": key, **{name: words.shown(rule[name]) for name in properties}}
-            for _part, key, rule in found
-        ]
-
-    return get
+            raise not_found("MSFT_NetFirewallRule", "InstanceID", key)
+    return bound, [] if bound.get("WhatIf") else keys
 
 
 # --- profiles
@@ -315,25 +354,45 @@ def in_force(world: World, name: str) -> dict[str, Any]:
     }
 
 
+def _settings(world: World, store: str, name: str) -> dict[str, Any]:
+    if store == "activestore":
+        return in_force(world, name)
+    if store == "rsop":
+        return {**UNSET, **world["policy_profiles"].get(name, {})}
+    return dict(world["profiles"][name])
+
+
+def _profiles(asked: list[str]) -> list[str]:
+    found: set[str] = set()
+    for pattern in asked:
+        hits = list(filter(words.like(pattern), PROFILE_NAMES))
+        if not hits and not words.wild(pattern):
+            raise not_found("MSFT_NetFirewallProfile", "Name", pattern)
+        found.update(hits)
+    return [name for name in PROFILE_NAMES if name in found]
+
+
 def get_profiles(world: World, given: Given) -> Objects:
     """Get-NetFirewallProfile."""
-    refuse_unknown(given, "PolicyStore", "Name")
-    active = given.get("PolicyStore") == "ActiveStore"
+    known = {"PolicyStore": words.string, "Name": words.strings}
+    bound = words.bind(given, known, one_of=["Name"], aliases={"Profile": "Name"})
+    require(world, changing=False)
+    store = store_of(bound)
     return [
-        {"Name": name, **(in_force(world, name) if active else world["profiles"][name])}
-        for name in PROFILE_NAMES
-        if name in words.strings(given.get("Name", list(PROFILE_NAMES)))
+        {"Name": name, "Profile": name, **_settings(world, store, name)}
+        for name in _profiles(bound.get("Name", list(PROFILE_NAMES)))
     ]
 
 
 def set_profiles(world: World, given: Given) -> Objects:
-    """Set-NetFirewallProfile."""
-    refuse_unknown(given, "Name", *SETTINGS)
-    changed = {name: convert(given[name]) for name, convert in SETTINGS.items() if name in given}
-    for name in words.strings(given["Name"]):
-        if name not in world["profiles"]:
-            raise CmdletError(
-                f"No MSFT_NetFirewallProfile objects found with '{name}'.", "ObjectNotFound"
-            )
+    """Set-NetFirewallProfile: all three, if none is named."""
+    known = {**words.CHANGING, **SETTINGS, "Name": words.strings, "InputObject": words.objects}
+    choice = ["Name", "InputObject"]
+    bound = words.bind(given, known, one_of=choice, aliases={"Profile": "Name"})
+    require(world, changing=True)
+    named = [str(one["Name"]) for one in bound.get("InputObject", [])]
+    chosen = _profiles(bound.get("Name") or named or list(PROFILE_NAMES))
+    changed = {name: value for name, value in bound.items() if name in SETTINGS}
+    for name in [] if bound.get("WhatIf") else chosen:
         world["profiles"][name].update(changed)
     return []

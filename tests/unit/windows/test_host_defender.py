@@ -86,7 +86,8 @@ def test_setting_attack_surface_rules_replaces_all_and_adding_replaces_the_actio
 def test_whatever_is_done_to_attack_surface_rules_each_has_one_action(
     deeds: list[tuple[str, list[tuple[str, int]]]],
 ):
-    host, meant = Host({}), {}
+    host = Host({})
+    meant: dict[str, int] = {}
     for verb, pairs in deeds:
         parameters: dict[str, Any] = {IDS: [one for one, _action in pairs]}
         if verb != "Remove":
@@ -157,7 +158,7 @@ def test_who_is_no_administrator_reads_a_sentence_for_the_exclusions_and_all_els
 def test_real_time_protection_runs_when_it_is_on_and_defender_is_not_passive(
     off: bool, mode: str, protected: bool
 ):
-    world = {
+    world: dict[str, Any] = {
         "defender": {
             "preferences": {"DisableRealtimeMonitoring": off},
             "status": {"AMRunningMode": mode},

@@ -1,12 +1,11 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The model of a Windows host, its firewall first: what is written comes back as Windows would show it."""
+"""The rules of the model of a Windows host: what is written comes back as Windows would show it."""
 
 from __future__ import annotations
 
 import copy
 import ipaddress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +28,7 @@ NETWORKS = [
 def make(host: Host, **more: Any) -> dict[str, Any]:
     """A new rule called r, all that Windows shows of it."""
     (rule,) = host.call("New-NetFirewallRule", **{"Name": "r", "DisplayName": "R", **more})
-    for kind in ("Port", "Address", "Application", "InterfaceType", "Security"):
+    for kind in ("Port", "Address", "Application", "Service", "InterfaceType", "Security"):
         found = host.call(f"Get-NetFirewall{kind}Filter", AssociatedNetFirewallRule=rule)
         rule.update(found[0])
     return rule
@@ -192,6 +191,23 @@ def test_rules_without_a_name_get_ids_that_are_free_and_the_same_for_the_same_wo
     assert len(set(made[0])) == 3
 
 
+def test_any_program_and_service_are_spelled_as_documented_and_others_stay():
+    rule = make(Host({}), Program="ANY", Service="any")
+    assert (rule["Program"], rule["Service"]) == ("Any", "Any")
+    assert make(Host({}), Program="system")["Program"] == "system"
+
+
+def test_types_of_icmp_need_icmp():
+    assert make(Host({}), Protocol="1", IcmpType=["8", "0"])["IcmpType"] == ["8", "0"]
+    asked = {"DisplayName": "x", "IcmpType": "8", "Protocol": "TCP"}
+    assert refusal(Host({}), "New-NetFirewallRule", **asked)[0] == "InvalidArgument"
+
+
+def test_a_list_without_values_is_nothing():
+    (found,) = Host({"rules": rules("r", InterfaceAlias=[])}).call("Get-NetFirewallInterfaceFilter")
+    assert found == {"InstanceID": "r", "InterfaceAlias": None}
+
+
 # --- rules that are found
 
 
@@ -267,10 +283,11 @@ def test_a_change_touches_only_what_was_named():
 
 def test_a_name_with_a_group_is_ambiguous_and_no_choice_is_refused():
     host = Host({"rules": rules("a", Group="g")})
-    for second in ({"Group": "h"}, {"InputObject": []}, {"DisplayName": "a"}):
-        if second == {"InputObject": []}:
-            second = {"InputObject": host.call("Get-NetFirewallRule")}
-        _category, sentence = refusal(host, "Set-NetFirewallRule", Name="a", **second)
+    others: tuple[dict[str, Any], ...] = (
+        {"Group": "h"}, {"DisplayName": "a"}, {"InputObject": host.call("Get-NetFirewallRule")}
+    )  # fmt: skip
+    for other in others:
+        _category, sentence = refusal(host, "Set-NetFirewallRule", Name="a", **other)
         assert sentence.startswith("Parameter set cannot be resolved")
     assert refusal(host, "Set-NetFirewallRule", Action="Block")[1].endswith("parameters: Name.")
     assert "empty array" in refusal(host, "Set-NetFirewallRule", InputObject=[])[1]
@@ -337,113 +354,3 @@ def test_what_changes_a_host_does_not_in_a_dry_run_nor_without_the_right_to(
     ] == ("PermissionDenied")
     host.call(cmdlet, **parameters, WhatIf=False, ErrorAction="Stop")
     assert host.world != before
-
-
-# --- profiles
-
-
-def test_the_active_store_is_the_local_one_under_group_policy_with_the_defaults_that_count():
-    world = {
-        "profiles": {"Domain": {"DefaultInboundAction": "Block", "NotifyOnListen": "True"}},
-        "policy_profiles": {"Domain": {"DefaultInboundAction": "Allow"}},
-    }
-    found = {
-        store: host_profile(Host(world), "Domain", store)
-        for store in ("PersistentStore", "ActiveStore", "RSOP")
-    }
-    seen = {
-        store: [one["DefaultInboundAction"], one["DefaultOutboundAction"], one["NotifyOnListen"]]
-        for store, one in found.items()
-    }
-    assert seen == {
-        "PersistentStore": ["Block", "NotConfigured", "True"],
-        "ActiveStore": ["Allow", "Allow", "True"],
-        "RSOP": ["Allow", "NotConfigured", "NotConfigured"],
-    }
-
-
-def host_profile(host: Host, name: str, store: str = "PersistentStore") -> dict[str, Any]:
-    (found,) = host.call("Get-NetFirewallProfile", Profile=name, PolicyStore=store)
-    return found
-
-
-def test_profiles_are_changed_by_name_and_an_unknown_one_changes_none():
-    host = Host({})
-    host.call(
-        "Set-NetFirewallProfile",
-        Name=["domain", "pub*"],
-        DefaultInboundAction="blo",
-        LogMaxSizeKilobytes="9",
-        Enabled=0,
-    )
-    changed = {"DefaultInboundAction": "Block", "LogMaxSizeKilobytes": 9, "Enabled": "False"}
-    for name in ("Domain", "Public"):
-        assert host.world["profiles"][name] == {**host_world.PROFILE, **changed}
-    assert host.world["profiles"]["Private"] == host_world.PROFILE
-    asked = {"Name": ["Public", "Work"], "Enabled": "True"}
-    assert refusal(host, "Set-NetFirewallProfile", **asked)[0] == "ObjectNotFound"
-
-
-# --- the host around it
-
-
-def test_a_host_whose_firewall_service_is_off_answers_no_cmdlet_of_the_firewall():
-    host = Host({"switches": {"firewall_service": False}})
-    for cmdlet in ("Get-NetFirewallRule", "Get-NetFirewallProfile", "Get-NetFirewallPortFilter"):
-        assert refusal(host, cmdlet)[1].startswith("There are no more endpoints available")
-    assert refusal(host, "New-NetFirewallRule", DisplayName="x")[1].startswith("There are no more")
-    assert host.call("Get-Service", Name="mpssvc") == [{"Name": "mpssvc", "Status": "Stopped"}]
-
-
-def test_who_is_no_administrator_still_reads():
-    host = Host({"rules": rules("a"), "switches": {"administrator": False}})
-    assert ids(host) == ["a"]
-    assert host.administrator is False
-
-
-def test_connections_are_found_by_port_and_state_and_none_is_an_error():
-    there = {
-        "LocalAddress": "192.168.1.20", "LocalPort": 5985, "RemoteAddress": "192.168.1.10",
-        "RemotePort": 50000, "State": "Established",
-    }  # fmt: skip
-    host = Host({"connections": [there, {**there, "State": "TimeWait"}]})
-    assert host.call("Get-NetTCPConnection", LocalPort="5985", State="Estab") == [there]
-    category, sentence = refusal(host, "Get-NetTCPConnection", LocalPort=5986, State="Established")
-    assert category == "ObjectNotFound"
-    assert "property 'LocalPort' equal to '5986'" in sentence
-
-
-def test_networks_addresses_and_the_registry_are_told():
-    key = r"HKLM:\SOFTWARE\Policies\Microsoft\Windows Defender\Spynet"
-    address = {"IPAddress": "fe80::1", "PrefixLength": 64, "InterfaceIndex": 7}
-    world = {"networks": NETWORKS, "addresses": [address], "registry": {key: {"Reporting": 0}}}
-    host = Host(world)
-    assert host.call("Get-NetConnectionProfile") == NETWORKS
-    assert host.call("Get-NetIPAddress") == [{**address, "AddressFamily": "IPv6"}]
-    assert host.registry(key.lower() + "\\") == {"Reporting": 0}
-    assert host.registry("HKLM:\\SOFTWARE\\Other") == {}
-
-
-def test_what_a_script_does_to_its_objects_does_nothing_to_the_host():
-    given_world: dict[str, Any] = {"defender": {"preferences": {"ExclusionPath": ["a"]}}}
-    host = Host(given_world)
-    asked = ["443"]
-    host.call("New-NetFirewallRule", Name="r", DisplayName="r", Protocol="TCP", LocalPort=asked)
-    asked.append("1")
-    host.call("Get-MpPreference")[0]["ExclusionPath"].append("b")
-    assert host.world["rules"]["r"]["LocalPort"] == ["443"]
-    assert host.world["defender"]["preferences"]["ExclusionPath"] == ["a"]
-    assert given_world == {"defender": {"preferences": {"ExclusionPath": ["a"]}}}
-
-
-def test_a_world_comes_back_from_its_file_complete_and_leaves_nothing_beside_it(tmp_path: Path):
-    path = tmp_path / "world.json"
-    path.write_text('{"rules": {"é": {"DisplayName": "é"}}}', "utf-8")
-    world = host_world.load(path)
-    host = Host(world)
-    assert world["profiles"]["Public"] == host_world.PROFILE
-    make(host, RemoteAddress="10.0.0.0/8")
-    host_world.save(path, host.world)
-    assert host_world.load(path) == host.world
-    assert [one.name for one in tmp_path.iterdir()] == ["world.json"]
-    assert "é".encode() in path.read_bytes()

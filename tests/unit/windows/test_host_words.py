@@ -1,6 +1,6 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How parameters are bound: each of these sentences was said by PowerShell 7.6 before it was written down here."""
+"""How parameters are bound: the model does what PowerShell 7.6 did when it was asked the same of the stubs."""
 
 from __future__ import annotations
 
@@ -47,12 +47,16 @@ def test_a_mandatory_parameter_must_be_there_and_say_something():
         refusal("Get-NetFirewallRule", Name=[]) == f"{start} 'Name' because it is an empty array."
     )
     assert refusal("Get-NetFirewallRule", Name=None) == f"{start} 'Name' because it is null."
+    for blank in ("", ["a", None], ["a", ""]):
+        sentence = f"{start} 'Name' because it is an empty string."
+        assert refusal("Get-NetFirewallRule", Name=blank) == sentence
 
 
 @pytest.mark.parametrize(
     ("value", "kept"),
     [("Always", "AlwaysPrompt"), ("sendall", "SendAllSamples"), ("NeverSend", "NeverSend"), (3, "SendAllSamples"),
-     ("1", "SendSafeSamples"), (["Never"], "NeverSend")],
+     ("1", "SendSafeSamples"), (["Never"], "NeverSend"), (" NeverSend ", "NeverSend"), (1.0, "SendSafeSamples"),
+     (["AlwaysPrompt", "NeverSend", "SendSafeSamples"], "SendAllSamples")],
 )  # fmt: skip
 def test_an_enum_takes_any_unique_beginning_and_that_is_the_trap(value: Any, kept: str):
     assert CONSENT(value) == kept
@@ -68,8 +72,9 @@ def test_an_enum_takes_any_unique_beginning_and_that_is_the_trap(value: Any, kep
         ("7", "due to enumeration values that are not valid."),
         (None, "Cannot convert null to type"),
         (True, 'Cannot convert value "True" to type'),
-        (1.0, 'Cannot convert value "1.0" to type'),
-        (["AlwaysPrompt", "NeverSend", "SendSafeSamples"], "due to enumeration values that are not valid."),
+        (2.5, "Unable to match the identifier name 2.5 to"),
+        (" never ", "Unable to match the identifier name  never  to"),
+        ("1,NeverSend", "Unable to match the identifier name 1,NeverSend to"),
     ],
 )  # fmt: skip
 def test_what_an_enum_does_not_take_is_refused_with_powershells_words(value: Any, says: str):
@@ -79,6 +84,12 @@ def test_what_an_enum_does_not_take_is_refused_with_powershells_words(value: Any
     )
     assert sentence.startswith(start)
     assert says in sentence
+
+
+def test_words_that_add_up_to_no_value_are_refused():
+    assert "enumeration values that are not valid" in refusal(
+        "Set-MpPreference", MAPSReporting=["Basic", "Advanced"]
+    )
 
 
 def test_a_whole_name_wins_over_a_longer_one_that_begins_alike():
@@ -113,7 +124,9 @@ def test_flags_come_back_in_windows_order(value: Any, kept: str):
     assert PROFILE(value) == kept
 
 
-@pytest.mark.parametrize("value", ["p", "pu,dom", ["pu", "dom"], 16, "Domain,", "current"])
+@pytest.mark.parametrize(
+    "value", ["p", "pu,dom", ["pu", "dom"], 16, "Domain,", "current", ["1", "Public"]]
+)
 def test_flags_take_a_beginning_only_alone_and_no_number_beyond_them(value: Any):
     with pytest.raises(CmdletError):
         PROFILE(value)
@@ -146,18 +159,27 @@ def test_a_list_is_no_string(value: Any):
     assert sentence.endswith("'Program'. Cannot convert value to type System.String.")
 
 
-@pytest.mark.parametrize("value", [-1, "twelve", "", "1.5"])
+@pytest.mark.parametrize("value", [-1, "twelve", "-1", "٣", ["1"]])
 def test_what_is_no_size_is_refused(value: Any):
     sentence = refusal("Set-NetFirewallProfile", LogMaxSizeKilobytes=value)
-    assert 'to type "System.UInt64"' in sentence
+    assert "'LogMaxSizeKilobytes'. Cannot convert value" in sentence
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"), [("12", 12), ("1.5", 2), (2.5, 2), ("", 0), (None, 0), (True, 1)]
+)
+def test_a_size_is_rounded_and_nothing_is_none(value: Any, kept: int):
+    host = Host({})
+    host.call("Set-NetFirewallProfile", Name="Public", LogMaxSizeKilobytes=value)
+    assert host.world["profiles"]["Public"]["LogMaxSizeKilobytes"] == kept
 
 
 def test_a_word_is_bound_before_the_host_is_asked_and_a_value_is_not():
     host = Host({"switches": {"firewall_service": False, "defender_service": False}})
     with pytest.raises(CmdletError, match="'Action'"):
-        host.call("New-NetFirewallRule", DisplayName="x", Action="no")
+        host.call("New-NetFirewallRule", DisplayName="x", Action="Deny")
     with pytest.raises(CmdletError, match="'MAPSReporting'"):
-        host.call("Set-MpPreference", MAPSReporting="no")
+        host.call("Set-MpPreference", MAPSReporting="Most")
     with pytest.raises(CmdletError, match="endpoints"):
         host.call("New-NetFirewallRule", DisplayName="x", RemoteAddress="no")
 
@@ -165,17 +187,24 @@ def test_a_word_is_bound_before_the_host_is_asked_and_a_value_is_not():
 @pytest.mark.parametrize(
     ("pattern", "matched", "is_wild"),
     [("[ab]", ["a", "b"], True), ("[!a]", ["a", "!"], True), ("`[x`]", ["[x]"], False), ("a`*", ["a*"], False),
-     ("[a-b]", ["a", "b"], True), ("[^a]", ["a", "^"], True), ("a*", ["a", "a*"], True), ("", [""], False)],
+     ("[a-b]", ["a", "b"], True), ("[^a]", ["a", "^"], True), ("a*", ["a", "a*"], True), ("", [""], False),
+     ("[\\]x]", [], True), ("[a`]x]", ["a", "]", "x"], True),
+     ("[]a]", ["a", "]"], True), ("[-a]", ["a", "-"], True)],
 )  # fmt: skip
 def test_wildcards_are_those_of_powershell(pattern: str, matched: list[str], is_wild: bool):
-    there = ["a", "b", "[x]", "a*", "[", "!", "^", ""]
+    there = ["a", "b", "[x]", "a*", "[", "!", "^", "", "]", "-", "x", "\\"]
     assert list(filter(words.like(pattern), there)) == matched
     assert words.wild(pattern) is is_wild
 
 
+def test_a_star_goes_on_beyond_the_end_of_a_line():
+    assert words.like("a*`\n?")("a\nb\nc")
+
+
 def test_a_set_without_an_end_is_no_pattern():
-    with pytest.raises(CmdletError, match="wildcard character pattern is not valid"):
-        words.like("[")
+    for pattern in ("[", "[]", "a[b"):
+        with pytest.raises(CmdletError, match="wildcard character pattern is not valid"):
+            words.like(pattern)
 
 
 @given(st.text())
