@@ -38,10 +38,10 @@ options:
     description: Settings of the firewall's profiles. What is not given is left alone.
     type: dict
     suboptions:
-      all: &profile
+      all:
         description: For all three profiles; what one of them has of its own counts more.
         type: dict
-        suboptions:
+        suboptions: &settings
           enabled:
             description: Whether the firewall is on.
             type: bool
@@ -75,13 +75,16 @@ options:
             description: Size of the log in kilobytes, V(1) to V(32767).
             type: int
       domain:
-        <<: *profile
+        type: dict
+        suboptions: *settings
         description: For networks with the domain's controllers.
       private:
-        <<: *profile
+        type: dict
+        suboptions: *settings
         description: For networks that somebody trusted.
       public:
-        <<: *profile
+        type: dict
+        suboptions: *settings
         description: For all other networks.
   rules:
     description:

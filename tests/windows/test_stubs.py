@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.twinguard.hardening.tests.windows.wine_powershell import (
+    Problem,
     WinePowerShell,
-    wine,
+    ensure,
 )
 
 # Each answer is the list of what came out as text, or the sentence and category of the error.
@@ -49,8 +50,8 @@ class Host:
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     try:
-        folder = wine.ensure()
-    except wine.Problem as problem:
+        folder = ensure()
+    except Problem as problem:
         pytest.skip(str(problem))
     with WinePowerShell(folder, tmp_path_factory.mktemp("host") / "world.json") as powershell:
         yield Host(powershell)

@@ -23,6 +23,10 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "tools"))
 
 import wine
+from wine import ensure
+from workshop import Problem
+
+__all__ = ["Outcome", "Problem", "Started", "WinePowerShell", "backend", "ensure"]
 
 POWERSHELL = "powershell -NoProfile -NonInteractive -ExecutionPolicy Unrestricted"
 POLICIES = "HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies"

@@ -21,7 +21,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setattr(wine.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr("wine.platform.machine", lambda: "x86_64")
     return folder
 
 
@@ -99,14 +99,14 @@ def test_without_root_one_sentence_says_what_to_install(
     programs: Path, monkeypatch: pytest.MonkeyPatch
 ):
     program(programs, "apt-get")
-    monkeypatch.setattr(wine.engines, "is_debian_like", lambda text: True)
-    monkeypatch.setattr(wine.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("wine.engines.is_debian_like", lambda text: True)
+    monkeypatch.setattr("wine.os.geteuid", lambda: 1000)
     with pytest.raises(Problem, match=r"^Wine is missing and only root can install it"):
         wine.ensure_wine()
 
 
 def test_another_processor_is_refused_by_name(programs: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(wine.platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr("wine.platform.machine", lambda: "aarch64")
     with pytest.raises(Problem, match="needs an x86-64 machine; this is aarch64"):
         wine.ensure_wine()
 
@@ -191,7 +191,7 @@ def test_down_ends_the_server_of_this_prefix_only(programs: Path, place: Place):
 
 
 def test_down_without_a_prefix_does_nothing(programs: Path, place: Place):
-    program(programs, "wineserver", f"touch {place.folder}/called")
+    program(programs, "wineserver", f": > {place.folder}/called")
     assert wine.end(place) is False
     assert not (place.folder / "called").exists()
 

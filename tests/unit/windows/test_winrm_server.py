@@ -46,8 +46,8 @@ def serve() -> Iterator[Serve]:
     """Start servers; they are ended with the test."""
     servers: list[Server] = []
 
-    def start(backend: Backend, users: Mapping[str, str] = USERS, **options: Any) -> Server:
-        servers.append(Server(backend, users, **options).__enter__())
+    def start(backend: Backend, users: Mapping[str, str] | None = None, **options: Any) -> Server:
+        servers.append(Server(backend, USERS if users is None else users, **options).__enter__())
         return servers[-1]
 
     yield start
@@ -189,8 +189,8 @@ def test_the_handshake_is_recorded_too(serve: Serve) -> None:
 def test_utf8_passes_in_both_directions(serve: Serve) -> None:
     protocol = client(serve(Answering(told)))
     shell = protocol.open_shell(env_vars={"ÄRGER": "größe"}, codepage=65001)
-    answer = run(protocol, "écho “<&>”", "日本\n".encode(), shell=shell)
-    assert answer == ("日本\n", "écho “<&>”|{'ÄRGER': 'größe'}", 0)
+    answer = run(protocol, "écho \u201c<&>\u201d", "日本\n".encode(), shell=shell)
+    assert answer == ("日本\n", "écho \u201c<&>\u201d|{'ÄRGER': 'größe'}", 0)
 
 
 def test_command_and_arguments_become_one_line(serve: Serve) -> None:
