@@ -54,7 +54,7 @@ faults: setup ## A fault at every system call that changes something
 	@$(CHECK) faults
 
 test-windows: setup ## The Windows scripts in a real PowerShell, under Wine
-	@$(CHECK) windows
+	@$(CHECK) test-windows
 
 molecule: setup ## Roles on real hosts: all scenarios, or SCENARIO=name
 	@$(CHECK) molecule $(SCENARIO)

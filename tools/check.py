@@ -280,7 +280,7 @@ def steps(only: str | None = None) -> list[Step]:
         Step("sanity", "sanity-targets", sanity_targets),
         Step("units", "units", units),
         Step("galaxy", "galaxy", galaxy_checks),
-        Step("windows", "windows", windows),
+        Step("test-windows", "windows", windows),
         Step("faults", "faults", faults),
         *(hosts or [Step("molecule", "molecule", no_scenario)]),
     ]

@@ -209,3 +209,31 @@ def test_every_group_of_checks_has_its_own_make_target():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for group in {one.group for one in check.steps()}:
         assert f"\n{group}: setup ##" in makefile
+
+
+def test_where_there_is_no_powershell_the_check_is_skipped_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, results: Path
+):
+    def missing() -> Path:
+        raise check.Problem("There is no npm here.")
+
+    monkeypatch.setattr(check.wine, "ensure", missing)
+    counts = check.windows()
+    assert (counts.passed, counts.failed, counts.skipped) == (0, 0, 1)
+    assert counts.notes == ("skipped: a real PowerShell under Wine: There is no npm here.",)
+
+
+def test_wine_is_ended_however_the_check_ends(
+    monkeypatch: pytest.MonkeyPatch, results: Path, tmp_path: Path
+):
+    ended: list[Path] = []
+
+    def cut_short(*_words: object, **_more: object) -> check.Counts:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(check.wine, "ensure", lambda: tmp_path)
+    monkeypatch.setattr(check.wine, "end", lambda place: ended.append(place.folder))
+    monkeypatch.setattr(check, "pytest", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        check.windows()
+    assert ended == [tmp_path]

@@ -26,6 +26,7 @@ ITEMS = {
     "CIS AWS Foundations Benchmark v3.0.0": re.compile(r"\d+(\.\d+)+"),
     "CIS Debian Linux 12 Benchmark v1.1.0": re.compile(r"\d+(\.\d+)+"),
     "CIS NGINX Benchmark v2.1.0": re.compile(r"\d+(\.\d+)+"),
+    "CIS Microsoft Windows Server 2022 Benchmark v3.0.0": re.compile(r"\d+(\.\d+)+"),
 }
 
 
