@@ -9,6 +9,7 @@ from pathlib import Path
 import check
 import pytest
 import vm_qemu
+import wine
 import yaml
 from check import Step
 from results import Counts
@@ -215,9 +216,9 @@ def test_where_there_is_no_powershell_the_check_is_skipped_with_the_reason(
     monkeypatch: pytest.MonkeyPatch, results: Path
 ):
     def missing() -> Path:
-        raise check.Problem("There is no npm here.")
+        raise Problem("There is no npm here.")
 
-    monkeypatch.setattr(check.wine, "ensure", missing)
+    monkeypatch.setattr(wine, "ensure", missing)
     counts = check.windows()
     assert (counts.passed, counts.failed, counts.skipped) == (0, 0, 1)
     assert counts.notes == ("skipped: a real PowerShell under Wine: There is no npm here.",)
@@ -228,11 +229,11 @@ def test_wine_is_ended_however_the_check_ends(
 ):
     ended: list[Path] = []
 
-    def cut_short(*_words: object, **_more: object) -> check.Counts:
+    def cut_short(*_words: object, **_more: object) -> Counts:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(check.wine, "ensure", lambda: tmp_path)
-    monkeypatch.setattr(check.wine, "end", lambda place: ended.append(place.folder))
+    monkeypatch.setattr(wine, "ensure", lambda: tmp_path)
+    monkeypatch.setattr(wine, "end", lambda place: ended.append(place.folder))
     monkeypatch.setattr(check, "pytest", cut_short)
     with pytest.raises(KeyboardInterrupt):
         check.windows()
