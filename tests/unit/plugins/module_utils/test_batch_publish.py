@@ -193,7 +193,8 @@ def test_a_batch_is_opened_by_hand_just_as_the_documentation_says(lab: Lab) -> N
     assert (lab.zone / "password").stat().st_mode & 0o777 == 0o600
     # And what was changed on the way stops it.
     data = lab.zone / f"{batch}.data.enc"
-    data.write_bytes(data.read_bytes()[:-1] + b"x")
+    content = data.read_bytes()
+    data.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     called("rm", "-r", str(lab.zone / batch))
     done = subprocess.run(["sh", "-c", text], cwd=lab.zone, capture_output=True, check=False)
     assert done.returncode != 0
