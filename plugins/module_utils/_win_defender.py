@@ -313,7 +313,10 @@ def _exclusion_steps(
     removed = [one for one in listed if one not in wanted]
     steps = [Step("add_defender", {preference: added}, change)] if added else []
     if removed:
-        steps.append(Step("remove_defender", {preference: removed}, () if added else change))
+        serves = (change[0].key,) if added else ()
+        steps.append(
+            Step("remove_defender", {preference: removed}, () if added else change, (), serves)
+        )
     return steps
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Collection, Dict, List, Mapping, Tuple
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._plan import Change
 from ansible_collections.twinguard.hardening.plugins.module_utils._win_reach import (
@@ -65,12 +65,21 @@ _CASELESS = ("program", "service", "group")
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that ``win_guard_apply`` does: with which arguments, to which local rules, and what changes by it."""
+    """One thing that ``win_guard_apply`` does: with which arguments, to which local rules, and what changes by it.
+
+    `serves` are changes of other steps that are not complete without this one.
+    """
 
     do: str
     arguments: Mapping[str, Any]
     changes: Tuple[Change, ...]
     rules: Tuple[str, ...] = ()
+    serves: Tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> Tuple[str, ...]:
+        """The changes that do not come true when this step fails."""
+        return tuple(change.key for change in self.changes) + self.serves
 
     def sent(self) -> Dict[str, Any]:
         """As the module takes it."""
@@ -141,9 +150,10 @@ def _leave(
     succeeded = [rule for rule in replaced if rule.action == action]
     if removed or succeeded:
         # One that is replaced shows as the change of its successor.
-        changes = tuple(Change(_key(rule), portrait(rule), None) for rule in removed)
+        changes = tuple(Change(rule_key(rule), portrait(rule), None) for rule in removed)
         ids = tuple(rule.id for rule in [*removed, *succeeded])
-        steps.append(Step("remove_rules", {}, changes, ids))
+        serves = tuple(f"firewall rule {rule.name}" for rule in succeeded)
+        steps.append(Step("remove_rules", {}, changes, ids, serves))
     return steps
 
 
@@ -222,53 +232,59 @@ def _can_change(wanted: Rule, current: Rule) -> bool:
 
 
 def _new(rule: Rule, current: Rule | None) -> Step:
-    arguments = {
-        "Name": rule.id,
-        "DisplayName": rule.name,
-        "Group": rule.group,
-        **_attributes(rule),
-    }
+    """All that does not go without saying."""
+    said = differences(rule, Rule(rule.name, id=rule.id, group=rule.group))
+    arguments = {"Name": rule.id, "DisplayName": rule.name, "Group": rule.group}
+    # The action and the direction are said all the same: they are what a rule is about.
+    arguments.update(_attributes(rule, {*said, "action", "direction", "enabled"}))
     return Step("new_rule", arguments, (_change(rule.name, current, rule),))
 
 
 def _set(rule: Rule, current: Rule) -> Step:
-    arguments = _attributes(rule)
+    """What differs, and what Windows reads together with it."""
+    said = set(differences(rule, current))
+    if said & {"local_ports", "remote_ports", "icmp_types"}:
+        said.add("protocol")
+    elif "protocol" in said:
+        said |= {"local_ports", "remote_ports"} if rule.protocol in ("TCP", "UDP") else set()
+    arguments = _attributes(rule, said)
     if rule.name != current.name:
         arguments["NewDisplayName"] = rule.name
     return Step("set_rule", arguments, (_change(rule.name, current, rule),), (current.id,))
 
 
-def _attributes(rule: Rule) -> Dict[str, Any]:
-    """All of it, so that nothing of an earlier rule is left."""
-    arguments: Dict[str, Any] = {
-        "Description": rule.description,
-        "Enabled": _ENUMS[str(rule.enabled).lower()],
-        "Direction": _ENUMS[rule.direction],
-        "Action": _ENUMS[rule.action],
-        "Profile": shown_profiles(rule.profiles),
-        "Protocol": rule.protocol,
-        "LocalPort": shown(rule.local_ports),
-        "RemotePort": shown(rule.remote_ports),
-        "LocalAddress": shown(rule.local_addresses),
-        "RemoteAddress": shown(rule.remote_addresses),
-        "Program": rule.program,
-        "Service": rule.service,
-        "InterfaceType": _ENUMS[rule.interface_type],
-        "EdgeTraversalPolicy": _ENUMS[rule.edge_traversal],
+def _attributes(rule: Rule, said: Collection[str]) -> Dict[str, Any]:
+    """Parameters of Windows' cmdlets for these attributes."""
+    arguments: Dict[str, Tuple[str, Any]] = {
+        "description": ("Description", rule.description),
+        "enabled": ("Enabled", _ENUMS[str(rule.enabled).lower()]),
+        "direction": ("Direction", _ENUMS[rule.direction]),
+        "action": ("Action", _ENUMS[rule.action]),
+        "profiles": ("Profile", shown_profiles(rule.profiles)),
+        "protocol": ("Protocol", rule.protocol),
+        "local_ports": ("LocalPort", shown(rule.local_ports)),
+        "remote_ports": ("RemotePort", shown(rule.remote_ports)),
+        "icmp_types": ("IcmpType", shown(rule.icmp_types)),
+        "local_addresses": ("LocalAddress", shown(rule.local_addresses)),
+        "remote_addresses": ("RemoteAddress", shown(rule.remote_addresses)),
+        "program": ("Program", rule.program),
+        "service": ("Service", rule.service),
+        "interface_type": ("InterfaceType", _ENUMS[rule.interface_type]),
+        "edge_traversal": ("EdgeTraversalPolicy", _ENUMS[rule.edge_traversal]),
     }
-    if rule.protocol.startswith("ICMP"):
-        arguments["IcmpType"] = shown(rule.icmp_types)
-    return arguments
+    return dict(value for name, value in arguments.items() if name in said)
 
 
 def _disable(rules: List[Rule]) -> Step:
     changes = tuple(
-        Change(_key(rule), portrait(rule), portrait(replace(rule, enabled=False))) for rule in rules
+        Change(rule_key(rule), portrait(rule), portrait(replace(rule, enabled=False)))
+        for rule in rules
     )
     return Step("disable_rules", {}, changes, tuple(rule.id for rule in rules))
 
 
-def _key(rule: Rule) -> str:
+def rule_key(rule: Rule) -> str:
+    """The change by which a rule goes."""
     return f"firewall rule {rule.name} [{rule.id}]"
 
 

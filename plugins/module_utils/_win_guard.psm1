@@ -180,22 +180,23 @@ function Get-GuardFirewall {
 }
 
 function Get-GuardNetwork {
-    # Who is connected to the port that Ansible uses, and which network each address of the host is in.
+    # Who is connected to the port that Ansible uses, and which network each address of the host is in. Each row is a
+    # string: Windows PowerShell makes an object with "value" and "Count" of an array that has passed a pipeline.
     param($Request)
     $found = [ordered]@{ connections = @(); addresses = @(); networks = @() }
     $found.connections = @(
         foreach ($one in Get-NetTCPConnection -State Established -LocalPort $Request.port -ErrorAction SilentlyContinue) {
-            , @("$($one.LocalAddress)", "$($one.RemoteAddress)")
+            "$($one.LocalAddress) $($one.RemoteAddress)"
         }
     )
     $found.addresses = @(
         foreach ($one in Get-NetIPAddress -ErrorAction SilentlyContinue) {
-            , @("$($one.IPAddress)", "$($one.PrefixLength)", "$($one.InterfaceIndex)")
+            "$($one.IPAddress) $($one.PrefixLength) $($one.InterfaceIndex)"
         }
     )
     $found.networks = @(
         foreach ($one in Get-NetConnectionProfile -ErrorAction SilentlyContinue) {
-            , @("$($one.InterfaceIndex)", "$($one.NetworkCategory)")
+            "$($one.InterfaceIndex) $($one.NetworkCategory)"
         }
     )
     $found

@@ -215,23 +215,19 @@ def _rule(found: Mapping[str, Any], source: str) -> Rule:
 
 def _network(found: Mapping[str, Any]) -> Network:
     return Network(
-        connections=tuple((str(one[0]), str(one[1])) for one in _rows(found, "connections", 2)),
-        addresses=tuple(
-            (str(one[0]), int(one[1]), str(one[2])) for one in _rows(found, "addresses", 3)
-        ),
+        connections=tuple((one[0], one[1]) for one in _rows(found, "connections", 2)),
+        addresses=tuple((one[0], int(one[1]), one[2]) for one in _rows(found, "addresses", 3)),
         profiles={
-            str(one[0]): _CATEGORIES[str(one[1]).lower()]
+            one[0]: _CATEGORIES[one[1].lower()]
             for one in _rows(found, "networks", 2)
-            if str(one[1]).lower() in _CATEGORIES
+            if one[1].lower() in _CATEGORIES
         },
     )
 
 
-def _rows(found: Mapping[str, Any], key: str, width: int) -> Iterable[List[Any]]:
-    """Rows of a table; a table of one row may come as the row."""
-    rows = _list(found.get(key))
-    if rows and not isinstance(rows[0], list):
-        rows = [rows]
+def _rows(found: Mapping[str, Any], key: str, width: int) -> Iterable[List[str]]:
+    """Rows of a table, each a string with its cells."""
+    rows = [str(row).split() for row in _list(found.get(key))]
     return [row for row in rows if len(row) == width]
 
 

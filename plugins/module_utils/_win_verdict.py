@@ -21,6 +21,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._win_firewall 
     foreseen,
     pairs,
     reachable,
+    rule_key,
     strays,
     swallowed,
     unmanaged_rules,
@@ -87,6 +88,7 @@ _IDS = {
     "exclusions": "windows.exclusions",
 }
 _SHOWN = 5
+_ANSWER = "Windows answered: "
 
 
 # --- what keeps a part from being read or set at all
@@ -150,7 +152,7 @@ def findings(
             there = state.firewall or Firewall()
             found += _profile_findings(firewall, there, state, errors)
             found += _rule_findings(firewall, there, errors)
-            found += _other_findings(firewall, there)
+            found += _other_findings(firewall, there, errors)
             found.append(_management(firewall, there, way))
     if defender is not None:
         trouble = ("unknown", rights) if rights else defender_trouble(state)
@@ -185,7 +187,7 @@ def _profile_findings(
             for one in wrong
         ]
         error = errors.get(f"firewall profile {name}")
-        reason = "; ".join([*told, *([f"Windows answered: {error}"] if error else [])])
+        reason = "; ".join([*told, *([_ANSWER + error] if error else [])])
         passed = ", ".join(f"{one} {value}" for one, value in wanted.items())
         status = "fail" if reason else "pass"
         evidence = {one: active.get(one) for one in wanted}
@@ -210,7 +212,7 @@ def _rule_findings(policy: FirewallPolicy, found: Firewall, errors: Mapping[str,
         status, reason = _rule_status(wanted, current, found, dead.get(wanted.name))
         error = errors.get(f"firewall rule {wanted.name}")
         if error:
-            status, reason = "fail", f"Windows answered: {error}"
+            status, reason = "fail", _ANSWER + error
         evidence = {"rule": told(wanted)}
         if current is not None:
             evidence.update(
@@ -265,23 +267,28 @@ def told(rule: Rule) -> str:
     return " ".join(words)
 
 
-def _other_findings(policy: FirewallPolicy, found: Firewall) -> Findings:
+def _other_findings(policy: FirewallPolicy, found: Firewall, errors: Mapping[str, str]) -> Findings:
     made = []
     if policy.rules is not None:
         extra = strays(policy, found)
         extra += [one for _wanted, _current, spare in pairs(policy, found) for one in spare]
         reason = f"holds rules that are not wanted: {_names(extra)}" if extra else "holds no other"
-        made.append(_others(f"group {policy.group}", reason, bool(extra)))
+        made.append(_others(f"group {policy.group}", reason, extra, errors))
     if policy.unmanaged.action != "ignore":
         left = unmanaged_rules(policy, found)
         verb = {"disable": "are enabled", "remove": "are there"}[policy.unmanaged.action]
         reason = f"{len(left)} {verb}: {_names(left)}" if left else f"none {verb}"
-        made.append(_others(f"other {policy.unmanaged.direction} rules", reason, bool(left)))
+        made.append(_others(f"other {policy.unmanaged.direction} rules", reason, left, errors))
     return made
 
 
-def _others(resource: str, reason: str, bad: bool) -> Dict[str, Any]:
-    return finding("windows.unmanaged_rules", resource, "fail" if bad else "pass", reason)
+def _others(
+    resource: str, reason: str, left: List[Rule], errors: Mapping[str, str]
+) -> Dict[str, Any]:
+    answers = [errors[rule_key(rule)] for rule in left if rule_key(rule) in errors]
+    if answers:
+        reason = f"{reason}; {_ANSWER}{answers[0]}"
+    return finding("windows.unmanaged_rules", resource, "fail" if left else "pass", reason)
 
 
 def _names(rules: List[Rule]) -> str:
@@ -320,7 +327,7 @@ def _setting(
             reasons.append(f"is set to {one.wanted}, and Defender says that it is {said}")
     error = errors.get(f"defender {one.name}")
     if error:
-        reasons.append(f"Windows answered: {error}")
+        reasons.append(_ANSWER + error)
     if not reasons:
         return finding(control, resource, "pass", one.wanted, _evidence(one, policy, found))
     causes = _causes(one.name, state)
@@ -367,6 +374,8 @@ def sentence(found: Findings) -> str:
     bad = [one for one in found if one["status"] in ("fail", "unknown")]
     if not bad:
         return ""
+    # What Windows said comes first: it is why the rest is not as wanted either.
+    bad.sort(key=lambda one: _ANSWER not in one["reason"])
     shown_ = [f"{one['resource']}: {one['reason']}" for one in bad[:_SHOWN]]
     more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
     return f"{len(bad)} of {len(found)} controls are not in force: {'; '.join(shown_)}{more}"

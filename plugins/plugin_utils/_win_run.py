@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import socket
 import typing as t
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._plan import Change, Plan
 from ansible_collections.twinguard.hardening.plugins.module_utils._win_defender import (
@@ -44,6 +45,13 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._win_verdict i
 _ATTEMPTS = 3
 _DEFAULT_PORTS = {"ssh": 22}
 
+_HALF_DONE = (
+    "was being changed; the steps are in an order that leaves it reachable wherever they end: run the task again to "
+    "complete them"
+)
+# Libraries of connections raise exceptions of their own, which this collection need not have installed.
+_CONNECTIONS = ("winrm", "pypsrp", "psrpcore", "requests", "httpx", "httpcore")
+
 Execute = t.Callable[[str, t.Dict[str, t.Any]], t.Dict[str, t.Any]]
 
 
@@ -76,31 +84,26 @@ class Guard:
         :raises AnsibleConnectionFailure: when the connection breaks.
         """
         asked = request(self.firewall, self.defender is not None, self.way)
-        state = _understood(execute("win_guard_read", asked))
+        with told_of_breaks("was read; nothing was changed", begun=False):
+            state = _understood(execute("win_guard_read", asked))
         for _unused in range(_ATTEMPTS):
             refused = self._refusal(state)
             steps = [] if refused else self.steps(state)
             plan = Plan(tuple(change for step in steps for change in step.changes))
             if check_mode or not steps:
                 return Outcome(state, plan, refused)
-            answer = self._apply(execute, asked, state, steps)
+            sent = {
+                "request": asked,
+                "digest": state.digest,
+                "steps": [step.sent() for step in steps],
+            }
+            with told_of_breaks(_HALF_DONE):
+                answer = execute("win_guard_apply", sent)
             state = _understood(answer)
             report = answer["report"]
             if not report["stale"]:
                 return self._proven(state, plan, _errors(report, steps))
         raise Unread("its firewall or Defender is being changed by something else all the time")
-
-    def _apply(
-        self, execute: Execute, asked: dict[str, t.Any], state: State, steps: list[Step]
-    ) -> dict[str, t.Any]:
-        sent = {"request": asked, "digest": state.digest, "steps": [step.sent() for step in steps]}
-        try:
-            return execute("win_guard_apply", sent)
-        except (AnsibleConnectionFailure, OSError) as error:
-            raise AnsibleConnectionFailure(
-                f"The connection broke while the policy was applied ({error}). The steps are in an order that leaves "
-                "the host reachable wherever they end; run the task again to complete them."
-            ) from error
 
     def steps(self, state: State) -> list[Step]:
         """What is to be done; nothing for a part that cannot be judged."""
@@ -145,6 +148,28 @@ class Guard:
         return result
 
 
+@contextmanager
+def told_of_breaks(state: str, begun: bool = True) -> t.Iterator[None]:
+    """Say of any break of the connection, in one sentence, what state the host is left in.
+
+    What a connection says of itself is left alone unless something was `begun` over it.
+
+    :raises AnsibleConnectionFailure: in place of what the connection raised.
+    """
+    try:
+        yield
+    except Exception as error:
+        library = type(error).__module__.partition(".")[0]
+        if isinstance(error, AnsibleConnectionFailure) and not begun:
+            raise
+        if not isinstance(error, (AnsibleError, OSError)) and library not in _CONNECTIONS:
+            raise
+        said = " ".join(str(error).split()).rstrip(".")
+        raise AnsibleConnectionFailure(
+            f"The connection broke while the host {state}. ({said or type(error).__name__})"
+        ) from error
+
+
 def _less(change: Change, left: Change | None) -> Change:
     """The change as far as it came true; what is still to be done was not."""
     if left is None:
@@ -156,9 +181,9 @@ def _errors(report: t.Mapping[str, t.Any], steps: list[Step]) -> dict[str, str]:
     failures = report["failures"]
     listed = failures if isinstance(failures, list) else [failures]
     return {
-        change.key: " ".join(str(one["error"]).split())
+        key: " ".join(str(one["error"]).split())
         for one in listed
-        for change in steps[int(one["step"])].changes
+        for key in steps[int(one["step"])].keys
     }
 
 

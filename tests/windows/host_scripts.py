@@ -197,7 +197,7 @@ def enforcement(host: Host, asked: dict[str, Any]) -> dict[str, list[str]]:
     }
 
 
-def network(host: Host, asked: dict[str, Any]) -> dict[str, list[list[str]]]:
+def network(host: Host, asked: dict[str, Any]) -> dict[str, list[str]]:
     """As Get-GuardNetwork."""
     listed = {
         "connections": (
@@ -209,7 +209,7 @@ def network(host: Host, asked: dict[str, Any]) -> dict[str, list[list[str]]]:
     }
     return {
         name: [
-            [text(one[property_]) for property_ in properties]
+            " ".join(text(one[property_]) for property_ in properties)
             for one in quietly(host, call[0], **call[1])
         ]
         for name, (call, properties) in listed.items()

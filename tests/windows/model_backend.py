@@ -28,7 +28,7 @@ PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 UTILITY = "ansible_collections.twinguard.hardening.plugins.module_utils._win_guard.psm1"
 COLLECTION = "ansible_collections.twinguard.hardening.plugins.modules."
 MODELLED = {
-    "module_utils/_win_guard.psm1": "9c6e1ea8f14e0db650c273bc91fdff95e31863e42fb2861a11c8dba542e52d94",
+    "module_utils/_win_guard.psm1": "1cd2430f4521e557215a3813eb9cfb552e1700e0c0e259f668f8b6d8789384b0",
     "modules/win_guard_read.ps1": "7675c7d249605212aa19e1dc886cb02dceae9e375e8906cc8c65bde64f04a96a",
     "modules/win_guard_apply.ps1": "f8ec234e86839ab82477e6a4358b7dacb775e4c2b04684c0a6ff60a4fd5d2f2a",
 }

@@ -282,7 +282,7 @@ class Cmdlets:
         """The run is not green, and one sentence tells what happened."""
         message = str(result.get("msg", ""))
         words = {"DENIED": ["Windows answered: Access is denied."]}.get(
-            fault, ["The connection broke while the policy was applied", "run the task again"]
+            fault, ["The connection broke while the host was being changed", "run the task again"]
         )
         problems = [
             f"the message does not say {text!r}: {message!r}"

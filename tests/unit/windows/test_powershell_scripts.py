@@ -141,6 +141,13 @@ def test_json_is_made_with_a_depth_and_functions_are_no_aliases(script: Path) ->
     assert all(re.fullmatch(r"[a-z]+-[a-z]+", name) for name in names)
 
 
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_no_array_passes_a_pipeline_as_one(script: Path) -> None:
+    """ConvertTo-Json of 5.1 makes {"value": ..., "Count": n} of such an array."""
+    text = code(script.read_text("utf-8"))
+    assert not re.findall(r"(?m)^\s*,\s*[@(\[$]|Write-Output\s+-NoEnumerate", text)
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
 def test_a_module_needs_no_csharp_that_each_task_would_compile(module: Path) -> None:
     text = module.read_text("utf-8")

@@ -40,6 +40,7 @@ from ansible_collections.twinguard.hardening.tests.windows.winrm_server import (
     ACCESS_DENIED,
     CUT_BEFORE,
     QUOTA,
+    SHELL_GONE,
     Answering,
     Disturbance,
     Request,
@@ -172,25 +173,39 @@ def test_a_host_that_is_not_there_is_one_sentence(lab: Lab) -> None:
     assert "Connection refused" in sentence(done)
 
 
+@pytest.mark.parametrize(
+    "disturbance",
+    [CUT_BEFORE, SHELL_GONE, ACCESS_DENIED, Disturbance(status=503)],
+    ids=["cut", "rebooted", "denied", "busy"],
+)
 def test_a_connection_that_breaks_while_steps_are_taken_is_told_and_completed_next_time(
-    lab: Lab,
+    lab: Lab, disturbance: Disturbance
 ) -> None:
     commands = 0
 
     def hook(request: Request) -> Disturbance | None:
         nonlocal commands
         commands += request.action == "Command"
-        return CUT_BEFORE if request.action == "Receive" and commands == 2 else None
+        return disturbance if request.action == "Receive" and commands == 2 else None
 
     lab.server.hook = hook
     broken = play(lab.server, POLICY)
     assert broken.code == 4
-    assert "The connection broke while the policy was applied" in sentence(broken)
+    assert "The connection broke while the host was being changed" in sentence(broken)
     assert "run the task again" in sentence(broken)
     assert admits(lab.world, Packet(CONTROLLER, 5985))
     lab.server.hook = lambda _request: None
     assert play(lab.server, POLICY).code == 0
     assert play(lab.server, POLICY).result["changed"] is False
+
+
+def test_a_connection_that_breaks_while_the_host_is_read_says_that_nothing_was_changed(
+    lab: Lab,
+) -> None:
+    lab.server.hook = lambda request: SHELL_GONE if request.action == "Receive" else None
+    broken = play(lab.server, POLICY)
+    assert broken.code == 4
+    assert "while the host was read; nothing was changed" in sentence(broken)
 
 
 def test_a_shell_that_is_denied_is_one_sentence(lab: Lab) -> None:
