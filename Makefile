@@ -64,6 +64,7 @@ bench: setup ## What steady runs and requests cost, beside others
 	@.venv/bin/python bench/audit_rules.py
 	@PYTHONPATH=.build/collections .venv/bin/python bench/audit_log.py compare
 	@.venv/bin/python bench/s3.py
+	@PYTHONPATH=.build/collections .venv/bin/python bench/windows.py
 	@.venv/bin/python bench/batch.py
 	@PYTHONPATH=.build/collections .venv/bin/python bench/git_history.py
 	@.venv/bin/python bench/git_push.py

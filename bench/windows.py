@@ -6,7 +6,7 @@
 
 A WinRM server on loopback has a real PowerShell 7 under Wine behind it and stand-ins for Windows' own modules; where
 that cannot be had, and once more after it, a model of the host in Python. Requests, starts of PowerShell and bytes are
-counted by the server and are exact. Nothing passes or fails by a time; read the ratios.
+counted by the server. Nothing passes or fails by a time; read the ratios.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
@@ -39,10 +40,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._win_state imp
 )
 from ansible_collections.twinguard.hardening.plugins.plugin_utils._win_run import Guard
 from ansible_collections.twinguard.hardening.tests.windows import host_world
-from ansible_collections.twinguard.hardening.tests.windows.ansible_payload import (
-    NoModule,
-    module_call,
-)
+from ansible_collections.twinguard.hardening.tests.windows.ansible_payload import module_call
 from ansible_collections.twinguard.hardening.tests.windows.host_model import Host
 from ansible_collections.twinguard.hardening.tests.windows.host_scripts import run_script
 from ansible_collections.twinguard.hardening.tests.windows.model_backend import ModelBackend
@@ -89,11 +87,13 @@ LOOKED_UP = """
 
 
 class Cost(NamedTuple):
-    """What a play cost, or a part of one."""
+    """What a play cost, or a part of one; `logins` are requests that do nothing else, `cpu` is Ansible's own."""
 
     requests: float
+    logins: float
     starts: float
     received: float
+    cpu: float
     seconds: float
 
     def plus(self, other: Cost, times: float = 1.0) -> Cost:
@@ -102,8 +102,12 @@ class Cost(NamedTuple):
 
     def row(self, label: str, note: str = "") -> str:
         """As a line of the table."""
-        counted = f"{self.requests:8.0f}{self.starts:8.0f}{self.received / 1000:9.1f}"
-        return f"  {label:<48}{counted}{self.seconds:9.2f} s{note}"
+        counted = f"{self.requests:8.0f}{self.logins:8.0f}{self.starts:8.0f}"
+        times = f"{self.cpu:8.2f}{self.seconds:8.2f}"
+        return f"  {label:<46}{counted}{self.received / 1000:9.0f}{times}{note}"
+
+
+HEAD = f"  {'':<46}requests  logins  starts  kB sent   CPU s  wall s"
 
 
 def wanted_rules(count: int) -> list[dict[str, Any]]:
@@ -154,21 +158,29 @@ def play(server: Server, *tasks: Task, changed: bool = False, **host: Any) -> Co
             "ANSIBLE_NOCOLOR": "1",
         }
         program = str(Path(sys.executable).parent / "ansible-playbook")
-        began = time.perf_counter()
-        done = subprocess.run(
-            [program, "-i", str(inventory), str(playbook)],
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        seconds = time.perf_counter() - began
-    if done.returncode or ("changed=0" in done.stdout) is changed:
-        raise SystemExit(done.stdout[-2000:] + done.stderr[-2000:])
+        said = Path(folder, "said")
+        with said.open("wb") as output:
+            began = time.perf_counter()
+            started = subprocess.Popen(
+                [program, "-i", str(inventory), str(playbook)],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+            # Of this process and its children alone: those of Wine are ours as well.
+            _pid, status, used = os.wait4(started.pid, 0)
+            seconds = time.perf_counter() - began
+        started.returncode = os.waitstatus_to_exitcode(status)
+        text = said.read_text("utf-8", "replace")
+    if started.returncode or ("changed=0" in text) is changed:
+        raise SystemExit(text[-4000:])
     requests = server.requests[before:]
-    starts = sum(one.action == "Command" for one in requests)
-    return Cost(len(requests), starts, sum(one.received for one in requests), seconds)
+    actions = [one.action for one in requests]
+    received = sum(one.received for one in requests)
+    cpu = used.ru_utime + used.ru_stime
+    logins, starts = actions.count("Handshake"), actions.count("Command")
+    return Cost(len(requests), logins, starts, received, cpu, seconds)
 
 
 def median(costs: Sequence[Cost]) -> Cost:
@@ -176,75 +188,83 @@ def median(costs: Sequence[Cost]) -> Cost:
     return Cost(*(statistics.median(figures) for figures in zip(*costs)))
 
 
-def measure(started: Backend, rules: list[dict[str, Any]], looped: int) -> None:
-    """Measure on one host and show it; without a loop where `looped` is 0."""
-    print(f"  {'':<48}requests  starts kB sent")
+def measure(started: Backend, rules: list[dict[str, Any]], looped: int) -> Cost:
+    """Measure on one host and show it; without a loop if `looped` is 0. Returns what win_guard adds to a win_ping."""
+    print(HEAD)
     with Server(started, {USER: PASSWORD}) as server:
         # What is compiled and loaded once in its life belongs to no row.
         play(server, PING)
         first = play(server, guard(rules), changed=True)
-        pings, guards = [], []
+        found: dict[str, list[Cost]] = {"ping": [], "guard": [], "profiles": []}
         for _unused in range(ROUNDS):
-            pings.append(play(server, PING))
-            guards.append(play(server, guard(rules)))
-        ping, steady = median(pings), median(guards)
+            found["ping"].append(play(server, PING))
+            found["guard"].append(play(server, guard(rules)))
+            if looped:
+                found["profiles"].append(play(server, PROFILES))
+        ping, steady = median(found["ping"]), median(found["guard"])
         print(ping.row("a play of one win_ping"))
         print(first.row(f"win_guard, first run ({len(rules)} rules created)"))
         print(steady.row("win_guard, nothing to change"))
         ntlm = play(server, guard(rules), ansible_winrm_transport="ntlm")
-        print(ntlm.row("  the same, NTLM over HTTP (encrypted messages)"))
+        print(ntlm.row("  NTLM over HTTP, which encrypts messages"))
     with tempfile.TemporaryDirectory() as folder:
         tls = self_signed(Path(folder))
+        login: dict[str, Any] = {
+            "ansible_winrm_scheme": "https",
+            "ansible_winrm_transport": "ntlm",
+            "ansible_winrm_ca_trust_path": str(tls.certificate),
+        }
         with Server(started, {USER: PASSWORD}, tls=tls) as server:
-            login = {
-                "ansible_winrm_scheme": "https",
-                "ansible_winrm_transport": "ntlm",
-                "ansible_winrm_ca_trust_path": str(tls.certificate),
-            }
-            print(play(server, guard(rules), **login).row("  the same, NTLM over HTTPS"))
+            print(play(server, guard(rules), **login).row("  NTLM over HTTPS"))
     if looped:
         with Server(started, {USER: PASSWORD}) as server:
-            beside(server, rules, looped, steady, ping)
+            some = play(server, PROFILES, loop(rules[:looped]))
+        profiles = median(found["profiles"])
+        whole = profiles.plus(some.plus(profiles, -1), len(rules) / looped)
+        print(profiles.row("win_firewall for the three profiles"))
+        print(some.row(f"  and win_powershell in a loop over {looped} rules"))
+        print(whole.row(f"  over {len(rules)} rules", "  (multiplied)"))
+        compare("loop / win_guard", whole, steady)
+        compare(
+            "loop / win_guard, both less the win_ping", whole.plus(ping, -1), steady.plus(ping, -1)
+        )
+    return steady.plus(ping, -1)
 
 
-def beside(
-    server: Server, rules: list[dict[str, Any]], looped: int, steady: Cost, ping: Cost
-) -> None:
-    """The other way to the same: a module for the profiles, and one for each rule."""
-    profiles = play(server, PROFILES)
-    some = play(server, PROFILES, loop(rules[:looped]))
-    each = Cost(0, 0, 0, 0).plus(some, 1 / looped).plus(profiles, -1 / looped)
-    whole = profiles.plus(each, len(rules))
-    note = f"  ({looped} rules measured: {some.seconds:.2f} s; the rest is multiplied)"
-    print(profiles.row("win_firewall for the three profiles"))
-    print(whole.row("  and win_powershell in a loop over the rules", note))
-    shares = zip(("requests", "starts", "bytes", "seconds"), whole, steady)
-    ratios = ", ".join(f"{name} {its / ours:.1f} x" for name, its, ours in shares)
-    print(f"  loop / win_guard, nothing to change: {ratios}")
-    less = (whole.seconds - ping.seconds) / (steady.seconds - ping.seconds)
-    print(f"  the seconds of both less the win_ping: {less:.1f} x")
+def compare(label: str, its: Cost, ours: Cost) -> None:
+    """The ratios of what takes time."""
+    print(f"  {label:<46}{'':<33}{its.cpu / ours.cpu:6.0f} x{its.seconds / ours.seconds:6.0f} x")
+
+
+@contextmanager
+def kept_up(powershell: WinePowerShell) -> Iterator[None]:
+    """Let Wine run all the time, as a Windows does; else each play would wait until its services have started."""
+    process, _late_stderr = powershell.start("cmd /q", {})
+    try:
+        yield
+    finally:
+        process.communicate()
 
 
 # --- a model instead of PowerShell
 
 
 class Modelled:
-    """The model, which answers a win_ping as well; `seconds` is what it took itself."""
+    """The model, which answers a win_ping as well; `reads` holds the seconds of each of its reads."""
 
     def __init__(self, world: Path) -> None:
         self.model = ModelBackend(world)
-        self.seconds = 0.0
+        self.reads: list[float] = []
 
     def __call__(self, line: str, stdin: bytes, environment: Mapping[str, str]) -> Answer:
         """The function that the server's Answering takes."""
         began = time.perf_counter()
-        try:
-            pinged = module_call(stdin).name.endswith("win_ping")
-        except NoModule:
-            pinged = False
-        ponged = Answer(stdout=b'{"changed": false, "ping": "pong"}')
-        answer = ponged if pinged else self.model(line, stdin, environment)
-        self.seconds += time.perf_counter() - began
+        name = module_call(stdin).name
+        if name.endswith("win_ping"):
+            return Answer(stdout=b'{"changed": false, "ping": "pong"}')
+        answer = self.model(line, stdin, environment)
+        if name.endswith("win_guard_read"):
+            self.reads.append(time.perf_counter() - began)
         return answer
 
 
@@ -301,7 +321,10 @@ def planner() -> None:
     print(f"  to understand, judge, plan and tell it          {whole(answer):7.1f} ms")
     guarded.run(lambda name, arguments: run_script(host, name, arguments), False)
     answer = read()
-    if guarded.run(lambda *_unused: answer, True).plan.changed or len(host.world["rules"]) != PRESENT:
+    if (
+        guarded.run(lambda *_unused: answer, True).plan.changed
+        or len(host.world["rules"]) != PRESENT
+    ):
         raise SystemExit("the host is not as wanted after it was brought there")
     print(f"  to plan, nothing to change                      {shown(answer):7.1f} ms")
     print(f"  to understand, judge, plan and tell it          {whole(answer):7.1f} ms")
@@ -315,14 +338,17 @@ def main(count: int = 50, looped: int = 5) -> None:
         world = Path(folder, "world.json")
         host_world.save(world, host_world.complete(careless()))
         try:
-            with WinePowerShell(ensure(), world) as powershell:
+            with WinePowerShell(ensure(), world) as powershell, kept_up(powershell):
                 print(f"{what}; PowerShell 7 under Wine", flush=True)
                 measure(backend(powershell, world), rules, min(looped, count))
         except Problem as problem:
             print(f"no PowerShell, so only the model: {problem}", flush=True)
         host_world.save(world, host_world.complete(careless()))
         print(f"{what}; a model of the host")
-        measure(Answering(Modelled(world)), rules, 0)
+        model = Modelled(world)
+        more = measure(Answering(model), rules, 0)
+    print(f"  {'win_guard less the win_ping':<79}{more.cpu:8.2f}{more.seconds:8.2f}")
+    print(f"  {'of which the model takes':<87}{statistics.median(model.reads):8.2f}")
     planner()
     load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"{os.cpu_count()} CPUs, load {load} at the end")
