@@ -19,6 +19,10 @@ from typing import IO, Callable, Mapping, Protocol
 from ansible_collections.twinguard.hardening.tests.windows import wsman
 from ansible_collections.twinguard.hardening.tests.windows.wsman import Refused
 
+# Seconds, and how many of them at most.
+_MOMENT = 0.1
+_MOMENTS = 20
+
 
 class Output:
     """What a command printed and its client has not fetched yet."""
@@ -49,12 +53,23 @@ class Output:
         with self._changed:
             if not self._changed.wait_for(self._ready, seconds):
                 raise Refused(wsman.TIMED_OUT)
+            self._settle(room)
             if self._aborted:
                 raise Refused(wsman.ABORTED)
             stdout = bytes(self._stdout[:room])
             stderr = bytes(self._stderr[: room - len(stdout)])
             del self._stdout[: len(stdout)], self._stderr[: len(stderr)]
             return stdout, stderr, None if self._stdout or self._stderr else self._code
+
+    def _settle(self, room: int) -> None:
+        """Give a program that is still writing a moment, or each of its writes would be an answer of its own."""
+        for _unused in range(_MOMENTS):
+            had = len(self._stdout) + len(self._stderr)
+            if self._aborted or self._code is not None or had >= room:
+                return
+            self._changed.wait(_MOMENT)
+            if len(self._stdout) + len(self._stderr) == had and self._code is None:
+                return
 
     def _ready(self) -> bool:
         return bool(self._aborted or self._stdout or self._stderr or self._code is not None)
