@@ -9,9 +9,8 @@ closes. Applied to the host that was read, the plan leaves nothing to plan.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
-from typing import Any, Collection, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Tuple
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._plan import Change
 from ansible_collections.twinguard.hardening.plugins.module_utils._win_reach import (
@@ -21,24 +20,26 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._win_reach imp
     planned_settings,
     reach,
 )
+from ansible_collections.twinguard.hardening.plugins.module_utils._win_rules import (
+    ENUMS,
+    can_change,
+    differences,
+    parameters,
+    portrait,
+    same,
+    yaml,
+)
 from ansible_collections.twinguard.hardening.plugins.module_utils._win_state import (
     id_of,
     ours,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._win_types import (
-    ALL_PROFILES,
-    ANY,
-    COMPARED,
     LOCAL,
     PROFILE_NAMES,
     Firewall,
     FirewallPolicy,
     Management,
     Rule,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_words import (
-    shown,
-    shown_profiles,
 )
 
 _PROFILE_PARAMETERS = {
@@ -53,14 +54,7 @@ _PROFILE_PARAMETERS = {
     "log_allowed": "LogAllowed",
     "log_blocked": "LogBlocked",
 }
-# Windows takes enums by any unique beginning of a name: only whole names of ours are ever sent.
-_ENUMS = {
-    "true": "True", "false": "False", "allow": "Allow", "block": "Block", "inbound": "Inbound",
-    "outbound": "Outbound", "any": "Any", "wired": "Wired", "wireless": "Wireless",
-    "remoteaccess": "RemoteAccess", "defertouser": "DeferToUser", "defertoapp": "DeferToApp",
-}  # fmt: skip
 _WALL = Rule(name="a wall around everything", action="block")
-_CASELESS = ("program", "service", "group")
 
 
 @dataclass(frozen=True)
@@ -109,7 +103,7 @@ def _rule_steps(
         leaving += spare
         if current is not None and same(wanted, current):
             continue
-        if current is None or not _can_change(wanted, current):
+        if current is None or not can_change(wanted, current):
             (created if wanted.action == "allow" else walls).append(_new(wanted, current))
             replaced += [current] if current is not None else []
         elif wanted.action == "allow":
@@ -165,15 +159,18 @@ def _lets_in(rule: Rule, after: Firewall, way: Management) -> bool:
 
 def pairs(policy: FirewallPolicy, found: Firewall) -> List[Tuple[Rule, Rule | None, List[Rule]]]:
     """Each wanted rule with its id, the rule of ours that stands for it, and further ones of the same name."""
-    mine = [rule for rule in found.rules if ours(rule, policy.group)]
+    mine: Dict[str, List[Rule]] = {}
+    for rule in found.rules:
+        if ours(rule, policy.group):
+            mine.setdefault(rule.name.casefold(), []).append(rule)
     taken = {rule.id for rule in found.rules if rule.source == LOCAL}
     result: List[Tuple[Rule, Rule | None, List[Rule]]] = []
     for wanted in policy.rules or ():
-        twins = [rule for rule in mine if rule.name.casefold() == wanted.name.casefold()]
-        twins.sort(key=lambda rule: (not same(wanted, rule), rule.id))
+        twins = mine.get(wanted.name.casefold(), [])
+        twins = sorted(twins, key=lambda rule: (not same(wanted, rule), rule.id))
         current = twins[0] if twins else None
         turn = "b" if id_of(policy.group, wanted.name) in taken else "a"
-        keeps = current is not None and (same(wanted, current) or _can_change(wanted, current))
+        keeps = current is not None and (same(wanted, current) or can_change(wanted, current))
         made = (
             current.id if current is not None and keeps else id_of(policy.group, wanted.name, turn)
         )
@@ -209,34 +206,12 @@ def unmanaged_rules(policy: FirewallPolicy, found: Firewall) -> List[Rule]:
     ]
 
 
-def same(wanted: Rule, current: Rule) -> bool:
-    """Whether a rule on the host is as wanted, whatever its id is."""
-    return not differences(wanted, current)
-
-
-def differences(wanted: Rule, current: Rule) -> List[str]:
-    """The attributes in which they differ."""
-    different = []
-    for name in COMPARED:
-        mine, theirs = getattr(wanted, name), getattr(current, name)
-        if name in _CASELESS:
-            mine, theirs = mine.casefold(), theirs.casefold()
-        if mine != theirs:
-            different.append(name)
-    return different
-
-
-def _can_change(wanted: Rule, current: Rule) -> bool:
-    # The group of a rule cannot be changed, nor are conditions that are not ours taken away one by one.
-    return not {"group", "conditions", "direction"} & set(differences(wanted, current))
-
-
 def _new(rule: Rule, current: Rule | None) -> Step:
     """All that does not go without saying."""
     said = differences(rule, Rule(rule.name, id=rule.id, group=rule.group))
     arguments = {"Name": rule.id, "DisplayName": rule.name, "Group": rule.group}
     # The action and the direction are said all the same: they are what a rule is about.
-    arguments.update(_attributes(rule, {*said, "action", "direction", "enabled"}))
+    arguments.update(parameters(rule, {*said, "action", "direction", "enabled"}))
     return Step("new_rule", arguments, (_change(rule.name, current, rule),))
 
 
@@ -247,32 +222,10 @@ def _set(rule: Rule, current: Rule) -> Step:
         said.add("protocol")
     elif "protocol" in said:
         said |= {"local_ports", "remote_ports"} if rule.protocol in ("TCP", "UDP") else set()
-    arguments = _attributes(rule, said)
+    arguments = parameters(rule, said)
     if rule.name != current.name:
         arguments["NewDisplayName"] = rule.name
     return Step("set_rule", arguments, (_change(rule.name, current, rule),), (current.id,))
-
-
-def _attributes(rule: Rule, said: Collection[str]) -> Dict[str, Any]:
-    """Parameters of Windows' cmdlets for these attributes."""
-    arguments: Dict[str, Tuple[str, Any]] = {
-        "description": ("Description", rule.description),
-        "enabled": ("Enabled", _ENUMS[str(rule.enabled).lower()]),
-        "direction": ("Direction", _ENUMS[rule.direction]),
-        "action": ("Action", _ENUMS[rule.action]),
-        "profiles": ("Profile", shown_profiles(rule.profiles)),
-        "protocol": ("Protocol", rule.protocol),
-        "local_ports": ("LocalPort", shown(rule.local_ports)),
-        "remote_ports": ("RemotePort", shown(rule.remote_ports)),
-        "icmp_types": ("IcmpType", shown(rule.icmp_types)),
-        "local_addresses": ("LocalAddress", shown(rule.local_addresses)),
-        "remote_addresses": ("RemoteAddress", shown(rule.remote_addresses)),
-        "program": ("Program", rule.program),
-        "service": ("Service", rule.service),
-        "interface_type": ("InterfaceType", _ENUMS[rule.interface_type]),
-        "edge_traversal": ("EdgeTraversalPolicy", _ENUMS[rule.edge_traversal]),
-    }
-    return dict(value for name, value in arguments.items() if name in said)
 
 
 def _disable(rules: List[Rule]) -> Step:
@@ -292,43 +245,6 @@ def _change(name: str, before: Rule | None, after: Rule) -> Change:
     return Change(f"firewall rule {name}", portrait(before) if before else None, portrait(after))
 
 
-def portrait(rule: Rule) -> str:
-    """The rule as YAML, without what goes without saying."""
-    lines = {
-        "action": rule.action,
-        "direction": rule.direction,
-        "enabled": rule.enabled,
-        "profiles": [name for name in PROFILE_NAMES if name in rule.profiles],
-        "protocol": rule.protocol,
-    }
-    if rule.profiles == ALL_PROFILES:
-        del lines["profiles"]
-    for name in (
-        "local_ports",
-        "remote_ports",
-        "icmp_types",
-        "local_addresses",
-        "remote_addresses",
-    ):
-        if getattr(rule, name) != ANY:
-            lines[name] = shown(getattr(rule, name))
-    for name, default in (
-        ("program", "Any"), ("service", "Any"), ("interface_type", "any"), ("edge_traversal", "block"),
-        ("description", ""), ("group", ""),
-    ):  # fmt: skip
-        if getattr(rule, name) != default:
-            lines[name] = getattr(rule, name)
-    lines.update(rule.conditions)
-    return yaml(lines)
-
-
-def yaml(lines: Mapping[str, Any]) -> str:
-    """Names and values as YAML; JSON values are YAML."""
-    return "".join(
-        f"{name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in lines.items()
-    )
-
-
 # --- profiles
 
 
@@ -346,7 +262,7 @@ def _profile_steps(policy: FirewallPolicy, found: Firewall) -> List[Step]:
         before = {setting: current.get(setting, "") for setting in changed}
         change = Change(f"firewall profile {name}", yaml(before), yaml(changed))
         arguments = {
-            _PROFILE_PARAMETERS[one]: _ENUMS.get(changed[one], changed[one]) for one in changed
+            _PROFILE_PARAMETERS[one]: ENUMS.get(changed[one], changed[one]) for one in changed
         }
         steps.append(Step("set_profile", {"Name": name.capitalize(), **arguments}, (change,)))
     return steps

@@ -137,10 +137,10 @@ def _unmanaged(given: Mapping[str, Any]) -> Unmanaged:
 
 def _rules(given: List[Mapping[str, Any]], group: str) -> Tuple[Rule, ...]:
     rules = [_rule(f"rules[{number}]", one, group) for number, one in enumerate(given)]
+    names: Dict[str, Rule] = {}
+    matches: Dict[Tuple[Any, ...], Rule] = {}
     for number, rule in enumerate(rules):
-        for other in rules[:number]:
-            _refuse_pair(f"rules[{number}]", rule, other)
-    for number, rule in enumerate(rules):
+        _refuse_twins(f"rules[{number}]", rule, names, matches)
         _refuse_swallowed(f"rules[{number}]", rule, rules)
     return tuple(rules)
 
@@ -218,13 +218,20 @@ def _refuse_versions(option: str, rule: Rule) -> None:
                 )
 
 
-def _refuse_pair(option: str, rule: Rule, other: Rule) -> None:
-    if rule.name.casefold() == other.name.casefold():
+def _refuse_twins(
+    option: str, rule: Rule, names: Dict[str, Rule], matches: Dict[Tuple[Any, ...], Rule]
+) -> None:
+    """No two rules of one name, and no two enabled ones about the same traffic."""
+    if rule.name.casefold() in names:
         raise ControlError(
             f"{option}.name", rule.name, "is there twice", "give each rule a name of its own"
         )
-    same = all(getattr(rule, name) == getattr(other, name) for name in MATCHING)
-    if same and rule.enabled and other.enabled:
+    names[rule.name.casefold()] = rule
+    if not rule.enabled:
+        return
+    traffic = tuple(getattr(rule, name) for name in MATCHING)
+    other = matches.setdefault(traffic, rule)
+    if other is not rule:
         raise ControlError(
             option,
             rule.name,

@@ -16,7 +16,6 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._win_defender 
     settings,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._win_firewall import (
-    differences,
     equal,
     foreseen,
     pairs,
@@ -26,6 +25,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._win_firewall 
     swallowed,
     unmanaged_rules,
 )
+from ansible_collections.twinguard.hardening.plugins.module_utils._win_rules import differences
 from ansible_collections.twinguard.hardening.plugins.module_utils._win_state import (
     DEFENDER_KEY,
     FIREWALL_KEYS,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -102,6 +103,7 @@ def playbooks_and_roles() -> list[Path]:
     ]
 
 
+@cache
 def read(path: Path) -> str:
     assert path.is_file(), f"{path.relative_to(ROOT)} is missing"
     return path.read_text(encoding="utf-8")
@@ -136,12 +138,21 @@ def code_lines(source: str) -> int:
     return len(counted)
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def imports(path: Path) -> tuple[str, ...]:
+    found: list[str] = []
     for node in ast.walk(ast.parse(read(path))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            yield node.module or "."
+            found.append(node.module or ".")
+    return tuple(found)
+
+
+@cache
+def unit_tests() -> str:
+    """All tests of plugins as one text."""
+    return "".join(read(test) for test in (ROOT / "tests" / "unit" / "plugins").rglob("*.py"))
 
 
 def test_there_is_something_to_check() -> None:
@@ -205,7 +216,7 @@ def test_every_helper_file_is_private(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PURE, ids=stem)
 def test_every_decision_is_named_in_a_test_or_used_by_one_that_is(path: Path) -> None:
-    tests = "".join(read(test) for test in (ROOT / "tests" / "unit" / "plugins").rglob("*.py"))
+    tests = unit_tests()
     users = [other for other in PURE if OWN + path.stem in imports(other)]
     assert re.search(rf"\b{path.stem}\b", tests) or any(user.stem in tests for user in users)
 

@@ -210,7 +210,7 @@ def read(host: Host, guard: Guard) -> Any:
     return state_of(run_script(host, "win_guard_read", asked))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(policies, worlds)
 def test_a_plan_that_was_applied_leaves_nothing_to_plan(
     options: dict[str, Any], world: dict[str, Any]
@@ -229,7 +229,7 @@ def test_a_plan_that_was_applied_leaves_nothing_to_plan(
     assert not again.plan.changed
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(policies, worlds)
 def test_check_mode_changes_nothing_and_foretells_exactly_what_the_run_does(
     options: dict[str, Any], world: dict[str, Any]
@@ -244,7 +244,7 @@ def test_check_mode_changes_nothing_and_foretells_exactly_what_the_run_does(
     assert told.refused == done.refused
 
 
-@settings(max_examples=600)
+@settings(max_examples=400)
 @given(policies, worlds)
 def test_the_controller_stays_connected_after_each_single_step(
     options: dict[str, Any], world: dict[str, Any]
@@ -264,7 +264,7 @@ def test_the_controller_stays_connected_after_each_single_step(
         assert admits(host.world, IN), step
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(policies, worlds)
 def test_rules_of_others_and_of_group_policy_are_left_alone(
     options: dict[str, Any], world: dict[str, Any]
@@ -284,7 +284,7 @@ def test_rules_of_others_and_of_group_policy_are_left_alone(
             assert host.world["rules"][key] == rule
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(defenders, preferences)
 def test_defender_is_as_wanted_afterwards_and_is_asked_for_nothing_more(
     wanted: dict[str, Any], there: dict[str, Any]
@@ -298,7 +298,7 @@ def test_defender_is_as_wanted_afterwards_and_is_asked_for_nothing_more(
     assert not guard.steps(read(host, guard))
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(policies, worlds, st.integers(1, 8))
 def test_a_run_that_was_cut_short_is_completed_by_the_next(
     options: dict[str, Any], world: dict[str, Any], last: int

@@ -1,0 +1,111 @@
+# Copyright (c) 2026, twinguard.hardening contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A firewall rule beside another one, as Windows takes it, and as people read it (pure)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Collection, Dict, List, Mapping, Tuple
+
+from ansible_collections.twinguard.hardening.plugins.module_utils._win_types import (
+    ALL_PROFILES,
+    ANY,
+    COMPARED,
+    PROFILE_NAMES,
+    Rule,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._win_words import (
+    shown,
+    shown_profiles,
+)
+
+# Windows takes enums by any unique beginning of a name: only whole names of ours are ever sent.
+ENUMS = {
+    "true": "True", "false": "False", "allow": "Allow", "block": "Block", "inbound": "Inbound",
+    "outbound": "Outbound", "any": "Any", "wired": "Wired", "wireless": "Wireless",
+    "remoteaccess": "RemoteAccess", "defertouser": "DeferToUser", "defertoapp": "DeferToApp",
+}  # fmt: skip
+_CASELESS = ("program", "service", "group")
+
+
+def same(wanted: Rule, current: Rule) -> bool:
+    """Whether a rule on the host is as wanted, whatever its id is."""
+    return not differences(wanted, current)
+
+
+def differences(wanted: Rule, current: Rule) -> List[str]:
+    """The attributes in which they differ."""
+    different = []
+    for name in COMPARED:
+        mine, theirs = getattr(wanted, name), getattr(current, name)
+        if name in _CASELESS:
+            mine, theirs = mine.casefold(), theirs.casefold()
+        if mine != theirs:
+            different.append(name)
+    return different
+
+
+def can_change(wanted: Rule, current: Rule) -> bool:
+    """Whether the rule on the host can become the wanted one without being made anew."""
+    # The group of a rule cannot be changed, nor are conditions that are not ours taken away one by one.
+    return not {"group", "conditions", "direction"} & set(differences(wanted, current))
+
+
+def parameters(rule: Rule, said: Collection[str]) -> Dict[str, Any]:
+    """Parameters of Windows' cmdlets for these attributes."""
+    arguments: Dict[str, Tuple[str, Any]] = {
+        "description": ("Description", rule.description),
+        "enabled": ("Enabled", ENUMS[str(rule.enabled).lower()]),
+        "direction": ("Direction", ENUMS[rule.direction]),
+        "action": ("Action", ENUMS[rule.action]),
+        "profiles": ("Profile", shown_profiles(rule.profiles)),
+        "protocol": ("Protocol", rule.protocol),
+        "local_ports": ("LocalPort", shown(rule.local_ports)),
+        "remote_ports": ("RemotePort", shown(rule.remote_ports)),
+        "icmp_types": ("IcmpType", shown(rule.icmp_types)),
+        "local_addresses": ("LocalAddress", shown(rule.local_addresses)),
+        "remote_addresses": ("RemoteAddress", shown(rule.remote_addresses)),
+        "program": ("Program", rule.program),
+        "service": ("Service", rule.service),
+        "interface_type": ("InterfaceType", ENUMS[rule.interface_type]),
+        "edge_traversal": ("EdgeTraversalPolicy", ENUMS[rule.edge_traversal]),
+    }
+    return dict(value for name, value in arguments.items() if name in said)
+
+
+def portrait(rule: Rule) -> str:
+    """The rule as YAML, without what goes without saying."""
+    lines = {
+        "action": rule.action,
+        "direction": rule.direction,
+        "enabled": rule.enabled,
+        "profiles": [name for name in PROFILE_NAMES if name in rule.profiles],
+        "protocol": rule.protocol,
+    }
+    if rule.profiles == ALL_PROFILES:
+        del lines["profiles"]
+    for name in (
+        "local_ports",
+        "remote_ports",
+        "icmp_types",
+        "local_addresses",
+        "remote_addresses",
+    ):
+        if getattr(rule, name) != ANY:
+            lines[name] = shown(getattr(rule, name))
+    for name, default in (
+        ("program", "Any"), ("service", "Any"), ("interface_type", "any"), ("edge_traversal", "block"),
+        ("description", ""), ("group", ""),
+    ):  # fmt: skip
+        if getattr(rule, name) != default:
+            lines[name] = getattr(rule, name)
+    lines.update(rule.conditions)
+    return yaml(lines)
+
+
+def yaml(lines: Mapping[str, Any]) -> str:
+    """Names and values as YAML; JSON values are YAML."""
+    return "".join(
+        f"{name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in lines.items()
+    )
