@@ -132,8 +132,9 @@ def variables(server: Server, **more: Any) -> dict[str, Any]:
         "ansible_winrm_transport": "basic",
         "ansible_user": USER,
         "ansible_password": PASSWORD,
-        "ansible_winrm_operation_timeout_sec": 20,
-        "ansible_winrm_read_timeout_sec": 30,
+        # A busy machine takes its time; a Receive that is asked again would be one more request.
+        "ansible_winrm_operation_timeout_sec": 60,
+        "ansible_winrm_read_timeout_sec": 90,
         **more,
     }
 
