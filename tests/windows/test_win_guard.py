@@ -265,7 +265,8 @@ def test_nothing_but_the_known_steps_can_be_called(
     asked = request(FirewallPolicy("twinguard"), False, Management(port=5985))
     read = play(real, asked, module="twinguard.hardening.win_guard_read")
     assert read.code == 0, read.output
-    step = {"do": "Remove-Item", "with": {"Path": "C:\\"}, "rules": []}
+    # It would succeed if it were called.
+    step = {"do": "Get-Date", "with": {}, "rules": []}
     sent = {"request": asked, "digest": read.result["digest"], "steps": [step]}
     ran = play(real, sent, module="twinguard.hardening.win_guard_apply")
     report = ran.result["report"]
