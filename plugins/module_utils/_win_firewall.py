@@ -10,11 +10,11 @@ closes. Applied to the host that was read, the plan leaves nothing to plan.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from string import ascii_lowercase
 from typing import Any, Dict, List, Mapping, Tuple
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._plan import Change
 from ansible_collections.twinguard.hardening.plugins.module_utils._win_reach import (
-    Reach,
     any_reached,
     covers,
     planned_settings,
@@ -169,11 +169,11 @@ def pairs(policy: FirewallPolicy, found: Firewall) -> List[Tuple[Rule, Rule | No
         twins = mine.get(wanted.name.casefold(), [])
         twins = sorted(twins, key=lambda rule: (not same(wanted, rule), rule.id))
         current = twins[0] if twins else None
-        turn = "b" if id_of(policy.group, wanted.name) in taken else "a"
-        keeps = current is not None and (same(wanted, current) or can_change(wanted, current))
-        made = (
-            current.id if current is not None and keeps else id_of(policy.group, wanted.name, turn)
-        )
+        if current is not None and can_change(wanted, current):
+            made = current.id
+        else:
+            turns = (id_of(policy.group, wanted.name, turn) for turn in ascii_lowercase)
+            made = next(one for one in turns if one not in taken)
         result.append((replace(wanted, id=made), current, twins[1:]))
     return result
 
@@ -312,8 +312,3 @@ def swallowed(policy: FirewallPolicy, after: Firewall) -> Dict[str, Rule]:
             if over is not None:
                 found[rule.name] = over
     return found
-
-
-def reachable(policy: FirewallPolicy, found: Firewall, way: Management) -> Reach:
-    """Whether the controller still gets through once all steps are taken."""
-    return reach(foreseen(policy, found), way)

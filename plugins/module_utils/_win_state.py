@@ -146,15 +146,15 @@ def state_of(answer: Mapping[str, Any]) -> State:
 
 
 def _firewall(found: Mapping[str, Any], whole: Mapping[str, Any]) -> Firewall:
-    rules = [_rule(one, LOCAL) for one in _list(found["rules"])]
-    rules += [_rule(one, POLICY) for one in _list(found["policy_rules"])]
+    rules = [_rule(one, LOCAL) for one in listed(found["rules"])]
+    rules += [_rule(one, POLICY) for one in listed(found["policy_rules"])]
     return Firewall(
         profiles=_settings(found["profiles"]),
         active=_settings(found["active"]),
         # Each host sorts by the rules of its own language.
         rules=tuple(sorted(rules, key=lambda rule: (rule.source, rule.id))),
         enforcement={
-            str(key): tuple(str(one) for one in _list(value))
+            str(key): tuple(str(one) for one in listed(value))
             for key, value in (whole.get("enforcement") or {}).items()
         },
         network=_network(whole.get("network") or {}),
@@ -162,8 +162,8 @@ def _firewall(found: Mapping[str, Any], whole: Mapping[str, Any]) -> Firewall:
     )
 
 
-def _list(value: Any) -> List[Any]:
-    # PowerShell may give a list of one as the one.
+def listed(value: Any) -> List[Any]:
+    """A list; PowerShell may give a list of one as the one."""
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
@@ -174,12 +174,12 @@ def _settings(found: Any) -> Dict[str, Dict[str, str]]:
             for key, value in one.items()
             if key != "name"
         }
-        for one in _list(found)
+        for one in listed(found)
     }
 
 
 def _words(found: Mapping[str, Any], key: str) -> Tuple[str, ...]:
-    return tuple(str(one) for one in _list(found.get(key)))
+    return tuple(str(one) for one in listed(found.get(key)))
 
 
 def _word(found: Mapping[str, Any], key: str, default: str) -> str:
@@ -227,7 +227,7 @@ def _network(found: Mapping[str, Any]) -> Network:
 
 def _rows(found: Mapping[str, Any], key: str, width: int) -> Iterable[List[str]]:
     """Rows of a table, each a string with its cells."""
-    rows = [str(row).split() for row in _list(found.get(key))]
+    rows = [str(row).split() for row in listed(found.get(key))]
     return [row for row in rows if len(row) == width]
 
 

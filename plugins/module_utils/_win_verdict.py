@@ -19,12 +19,12 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._win_firewall 
     equal,
     foreseen,
     pairs,
-    reachable,
     rule_key,
     strays,
     swallowed,
     unmanaged_rules,
 )
+from ansible_collections.twinguard.hardening.plugins.module_utils._win_reach import reach
 from ansible_collections.twinguard.hardening.plugins.module_utils._win_rules import differences
 from ansible_collections.twinguard.hardening.plugins.module_utils._win_state import (
     DEFENDER_KEY,
@@ -151,9 +151,10 @@ def findings(
         else:
             there = state.firewall or Firewall()
             found += _profile_findings(firewall, there, state, errors)
-            found += _rule_findings(firewall, there, errors)
+            after = foreseen(firewall, there)
+            found += _rule_findings(firewall, there, after, errors)
             found += _other_findings(firewall, there, errors)
-            found.append(_management(firewall, there, way))
+            found.append(_management(after, way))
     if defender is not None:
         trouble = ("unknown", rights) if rights else defender_trouble(state)
         wanted = settings(defender, state.defender or Defender())
@@ -205,8 +206,10 @@ def _overruled(name: str, setting: str, wanted: str, found: Firewall, state: Sta
     return ""
 
 
-def _rule_findings(policy: FirewallPolicy, found: Firewall, errors: Mapping[str, str]) -> Findings:
-    dead = swallowed(policy, foreseen(policy, found))
+def _rule_findings(
+    policy: FirewallPolicy, found: Firewall, after: Firewall, errors: Mapping[str, str]
+) -> Findings:
+    dead = swallowed(policy, after)
     made = []
     for wanted, current, _spare in pairs(policy, found):
         status, reason = _rule_status(wanted, current, found, dead.get(wanted.name))
@@ -297,8 +300,8 @@ def _names(rules: List[Rule]) -> str:
     return ", ".join(names) + more
 
 
-def _management(policy: FirewallPolicy, found: Firewall, way: Management) -> Dict[str, Any]:
-    open_ = reachable(policy, found, way)
+def _management(after: Firewall, way: Management) -> Dict[str, Any]:
+    open_ = reach(after, way)
     status = "pass" if open_.reached else "fail"
     resource = f"{way.transport} port {way.port}" if way.port else way.transport
     return finding(

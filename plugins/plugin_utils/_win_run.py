@@ -21,10 +21,11 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._win_firewall 
     Step,
     foreseen,
     plan_firewall,
-    reachable,
     swallowed,
 )
+from ansible_collections.twinguard.hardening.plugins.module_utils._win_reach import reach
 from ansible_collections.twinguard.hardening.plugins.module_utils._win_state import (
+    listed,
     request,
     state_of,
 )
@@ -122,7 +123,7 @@ class Guard:
         after = foreseen(self.firewall, state.firewall)
         for name, over in swallowed(self.firewall, after).items():
             return f"{dead_rule(name, over)}; nothing was changed: remove that rule, or leave {name!r} out"
-        way = reachable(self.firewall, state.firewall, self.way)
+        way = reach(after, self.way)
         return "" if way.reached else f"nothing was changed: {way.reason}"
 
     def _proven(self, state: State, plan: Plan, errors: dict[str, str]) -> Outcome:
@@ -178,11 +179,9 @@ def _less(change: Change, left: Change | None) -> Change:
 
 
 def _errors(report: t.Mapping[str, t.Any], steps: list[Step]) -> dict[str, str]:
-    failures = report["failures"]
-    listed = failures if isinstance(failures, list) else [failures]
     return {
         key: " ".join(str(one["error"]).split())
-        for one in listed
+        for one in listed(report["failures"])
         for key in steps[int(one["step"])].keys
     }
 

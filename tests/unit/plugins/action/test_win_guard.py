@@ -173,6 +173,18 @@ def test_a_rule_whose_group_was_taken_away_is_made_anew_before_the_old_one_goes(
     assert run(host)[0]["changed"] is False
 
 
+def test_a_rule_is_made_anew_under_an_id_that_nobody_has() -> None:
+    _result, host, _calls = run(careless())
+    ours = {**host.world["rules"][IDS["Ansible"]], "RemoteUser": "O:LSD:(A;;CC;;;S-1-5-2)"}
+    for turn in "ab":
+        host.world["rules"][id_of("twinguard", "Ansible", turn)] = copy.deepcopy(ours)
+    result, _host, _calls = run(host)
+    assert not result.get("failed"), result["msg"]
+    left = [key for key, rule in host.world["rules"].items() if rule["DisplayName"] == "Ansible"]
+    assert left == [id_of("twinguard", "Ansible", "c")]
+    assert run(host)[0]["changed"] is False
+
+
 def test_a_condition_that_somebody_added_to_our_rule_is_drift() -> None:
     _result, host, _calls = run(careless())
     host.world["rules"][IDS["Jupyter from the VPN"]]["RemoteUser"] = "O:LSD:(A;;CC;;;S-1-5-2)"
