@@ -13,10 +13,11 @@ import subprocess
 import sys
 import tempfile
 import urllib.parse
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 
 import testinfra
 import yaml
@@ -313,6 +314,31 @@ class Helper:
             self._process.wait()
         assert self._process.returncode == 0, errors
         return json.loads(out)
+
+
+@contextmanager
+def watched(forms: Sequence[str], *places: str) -> Iterator[None]:
+    """A block during which no process in these hosts ("": here) shows a form in its command line or environment."""
+    watchers = [Helper(place, "secret_watch.py", list(forms), "processes") for place in places]
+    yield
+    for watcher in watchers:
+        report = watcher.result()
+        assert report["found"] == []
+        assert report["sweeps"] > 10
+        assert report["looked"] > 50
+
+
+def left_in(directory: Path, forms: Sequence[str]) -> List[str]:
+    """The files below a directory here that hold one of the forms."""
+    done = subprocess.run(
+        ["grep", "-rlaF", "-f", "-", str(directory)],
+        input="\n".join(forms) + "\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (0, 1), done.stderr
+    return done.stdout.splitlines()
 
 
 class Load:

@@ -1,13 +1,11 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Ansible asks a Windows host to run: the decoded command line and the module in its standard input."""
+"""What Ansible asks a Windows host to run: the module in the standard input of its wrapper."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,17 +29,6 @@ class Call:
     def script(self) -> bytes:
         """The module's own text."""
         return next(text for name, text in self.scripts.items() if name.startswith(self.name + "."))
-
-
-def decoded(command_line: str) -> str:
-    """The script of `powershell ... -EncodedCommand ...`; '' for another command line."""
-    found = re.search(r"\s-EncodedCommand\s+(\S+)", command_line)
-    if not found:
-        return ""
-    try:
-        return base64.b64decode(found.group(1), validate=True).decode("utf-16-le")
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
 
 
 def module_call(stdin: bytes) -> Call:

@@ -12,9 +12,8 @@ import os
 import secrets
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import pytest
 
@@ -40,26 +39,6 @@ def outcomes(secret: dict[str, str]) -> dict[str, tuple[dict[str, Any], list[str
         "a secret that is no string": ({"secret_key": {"is": [secret["secret_key"]]}}, [], 0),
         "refused: the secret misplaced": ({"policy": {"secret": secret["secret_key"]}}, [], 2),
     }
-
-
-@contextmanager
-def watched(forms: list[str]) -> Iterator[None]:
-    """A block during which no process here shows any of these forms in its command line or environment."""
-    watcher = lab.Helper("", "secret_watch.py", forms, "processes")
-    yield
-    report = watcher.result()
-    assert report["found"] == []
-    assert report["sweeps"] > 10
-    assert report["looked"] > 50
-
-
-def left_in(directory: Path, forms: list[str]) -> str:
-    """The files below it that hold one of the forms."""
-    argv = ["grep", "-rlaF", "-f", "-", str(directory)]
-    given = "\n".join(forms) + "\n"
-    done = subprocess.run(argv, input=given, capture_output=True, text=True, check=False)
-    assert done.returncode in (0, 1), done.stderr
-    return done.stdout
 
 
 @pytest.mark.parametrize(
@@ -91,7 +70,7 @@ def test_no_run_shows_a_secret(
     # What is written while it runs is written here; and the newest Ansible shows a module's arguments only if asked.
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    with watched(forms):
+    with lab.watched(forms, ""):
         run = lab.play(
             SCENARIO / "converge.yml",
             variables,
@@ -104,8 +83,8 @@ def test_no_run_shows_a_secret(
     if code == 0 and verbosity:
         assert '"module_args": {' in run.stdout
     lab.expect_hidden(run.stdout + run.stderr, forms, f"output with {verbosity}")
-    assert left_in(tmp_path, forms) == ""
-    assert left_in(lab.ROOT / ".build" / "ansible", forms) == ""
+    assert lab.left_in(tmp_path, forms) == []
+    assert lab.left_in(lab.ROOT / ".build" / "ansible", forms) == []
 
 
 @pytest.mark.parametrize("playbook", ["converge.yml", "report.yml"])

@@ -14,7 +14,6 @@ import json
 import secrets
 import subprocess
 import tarfile
-from contextlib import contextmanager
 from typing import Any, Iterator
 
 import lab
@@ -68,18 +67,6 @@ def outcomes() -> dict[str, tuple[dict[str, Any], list[str], int, str]]:
     }
 
 
-@contextmanager
-def watched(forms: list[str]) -> Iterator[None]:
-    """A block during which no process, on the gateway or here, shows any of these forms to others."""
-    watchers = [lab.Helper(place, "secret_watch.py", forms, "processes") for place in (GATEWAY, "")]
-    yield
-    for watcher in watchers:
-        report = watcher.result()
-        assert report["found"] == []
-        assert report["sweeps"] > 10
-        assert report["looked"] > 50
-
-
 # Full output and bare output; what lies between prints a part of the full one.
 @pytest.mark.parametrize(
     ("name", "verbosities"),
@@ -105,7 +92,7 @@ def test_no_run_shows_a_key(name: str, verbosities: tuple[str, ...]) -> None:
         cursor = lab.shell(GATEWAY, "journalctl -n 0 --show-cursor").strip().rpartition(" ")[2]
         # A run that is refused before it reaches the host writes nothing: this line proves that the journal is read.
         lab.shell(GATEWAY, "echo the run begins | systemd-cat")
-        with watched(forms):
+        with lab.watched(forms, GATEWAY, ""):
             run = lab.converge(
                 "--limit",
                 GATEWAY,

@@ -13,9 +13,8 @@ import os
 import secrets
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import pytest
 
@@ -35,30 +34,9 @@ OUTCOMES: dict[str, tuple[dict[str, Any], list[str], int]] = {
 }
 
 
-@contextmanager
-def watched(forms: list[str]) -> Iterator[None]:
-    """A block during which no process here shows any of these forms in its command line or environment."""
-    watcher = lab.Helper("", "secret_watch.py", forms, "processes")
-    yield
-    report = watcher.result()
-    assert report["found"] == []
-    assert report["sweeps"] > 10
-    assert report["looked"] > 50
-
-
 def forms() -> list[str]:
     login = base64.b64encode(f"automation:{SECRET}".encode()).decode()
     return [*lab.forms_of(SECRET), login]
-
-
-def left_in(directory: Path, hidden: list[str]) -> list[str]:
-    """The files below it that hold one of the forms."""
-    argv = ["grep", "-rlaF", "-f", "-", str(directory)]
-    done = subprocess.run(
-        argv, input="\n".join(hidden) + "\n", capture_output=True, text=True, check=False
-    )
-    assert done.returncode in (0, 1), done.stderr
-    return done.stdout.splitlines()
 
 
 @pytest.mark.parametrize("verbosity", ["-vvvv"])
@@ -75,7 +53,7 @@ def test_no_run_shows_the_password(
         change(host, state)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    with watched(forms()):
+    with lab.watched(forms(), ""):
         run = lab.play(
             SCENARIO / "converge.yml",
             {f"windows_guard_{option}": value for option, value in changes.items()},
@@ -86,11 +64,11 @@ def test_no_run_shows_the_password(
         )
     assert run.code == code, run.story()
     lab.expect_hidden(run.stdout + run.stderr, forms(), f"output with {verbosity}")
-    assert left_in(tmp_path, forms()) == []
-    assert left_in(lab.ROOT / ".build" / "ansible", forms()) == []
+    assert lab.left_in(tmp_path, forms()) == []
+    assert lab.left_in(lab.ROOT / ".build" / "ansible", forms()) == []
     for host in HOSTS:
         # Its own configuration is where the simulated host keeps its accounts.
-        assert left_in(folder(host), forms()) == [str(folder(host) / "config.json")]
+        assert lab.left_in(folder(host), forms()) == [str(folder(host) / "config.json")]
 
 
 def test_a_wrong_password_is_not_shown_either(tmp_path: Path) -> None:
