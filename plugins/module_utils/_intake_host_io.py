@@ -155,6 +155,10 @@ def systemctl(run: Runner, *words: str) -> None:
 
 def start(run: Runner, name: str, verb: str = "start") -> None:
     """Start a unit, and wait for the end of a service that runs once. HostError with what it said itself."""
+    if verb == "restart":
+        # systemd refuses a sixth start within ten seconds. That is meant for units that crash, not for one that is
+        # changed on purpose. A unit that was never loaded has nothing to forget: that refusal is no news.
+        run([program("systemctl") or "systemctl", "reset-failed", name], b"")
     try:
         systemctl(run, verb, name)
     except HostError as error:

@@ -172,7 +172,7 @@ class Host:
             if job.schedule:
                 host_io.systemctl(self.run, "enable", "--quiet", job.timer)
                 verb = "restart" if f"{UNIT_DIR}/{job.timer}" in changed else "start"
-                host_io.systemctl(self.run, verb, job.timer)
+                host_io.start(self.run, job.timer, verb)
 
     def _new_key(self) -> Tuple[bytes, bytes]:
         place = tempfile.mkdtemp(prefix="twinguard-key-", dir="/run")  # memory, and ours alone

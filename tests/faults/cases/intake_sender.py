@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from agent import Module, Places, called
+from agent import Module, Places, called, impatient
 
 image = "twinguard/debian13:base"
 hosts = 1
@@ -39,6 +39,7 @@ class Case:
     def prepare(self) -> None:
         """The client of OpenSSH, the old job with its keys, and a copy of all that."""
         called(["apt-get", "install", "-y", "--no-install-recommends", "openssh-client"])
+        impatient("twinguard-send-pumps.timer")
         self.module.run("old")
         self.places.keep()
 

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from agent import Module, Places, called
+from agent import Module, Places, called, impatient
 
 image = "twinguard/debian13:base"
 hosts = 2
@@ -45,6 +45,7 @@ class Case:
     def prepare(self) -> None:
         """sshd, the old zone in force, and a copy of all that."""
         called(["apt-get", "install", "-y", "--no-install-recommends", "openssh-server"])
+        impatient("twinguard-intake.path", "twinguard-intake.timer")
         self.module.run("old")
         # What is missing would be made by each run, so that the directories are no part of the change.
         self.module.run("new")
