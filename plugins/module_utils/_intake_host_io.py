@@ -153,6 +153,17 @@ def systemctl(run: Runner, *words: str) -> None:
     call(run, ["systemctl", *words])
 
 
+def enable(run: Runner, names: Sequence[str]) -> None:
+    """Have units started at boot. HostError.
+
+    One call for those that are not, as each makes systemd read all its files anew.
+    """
+    found = units(run, names) if names else {}
+    missing = [one for one in names if found.get(one, {}).get("UnitFileState") != "enabled"]
+    if missing:
+        systemctl(run, "enable", "--quiet", *missing)
+
+
 def start(run: Runner, name: str, verb: str = "start") -> None:
     """Start a unit, and wait for the end of a service that runs once. HostError with what it said itself."""
     if verb == "restart":

@@ -168,11 +168,10 @@ class Host:
             host_io.systemctl(self.run, "stop", os.path.basename(path))
         if any(path.startswith(UNIT_DIR + "/") for path in changed):
             host_io.systemctl(self.run, "daemon-reload")
-        for job in self.jobs:
-            if job.schedule:
-                host_io.systemctl(self.run, "enable", "--quiet", job.timer)
-                verb = "restart" if f"{UNIT_DIR}/{job.timer}" in changed else "start"
-                host_io.start(self.run, job.timer, verb)
+        timers = [job.timer for job in self.jobs if job.schedule]
+        host_io.enable(self.run, timers)
+        for name in timers:
+            host_io.start(self.run, name, "restart" if f"{UNIT_DIR}/{name}" in changed else "start")
 
     def _new_key(self) -> Tuple[bytes, bytes]:
         place = tempfile.mkdtemp(prefix="twinguard-key-", dir="/run")  # memory, and ours alone

@@ -252,8 +252,8 @@ class Host:
                 host_io.systemctl(self.run, "start", found.ssh_unit)
             elif render.SSHD_FILE in changed or not found.ssh_current:
                 host_io.systemctl(self.run, "reload", found.ssh_unit)
+        host_io.enable(self.run, (render.PATH_UNIT, render.TIMER))
         for name in (render.PATH_UNIT, render.TIMER):
-            host_io.systemctl(self.run, "enable", "--quiet", name)
             verb = "restart" if f"{render.UNIT_DIR}/{name}" in changed else "start"
             host_io.start(self.run, name, verb)
 

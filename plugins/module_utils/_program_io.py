@@ -10,10 +10,11 @@ part of each of them: what it imports is paid for at each start.
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
-from typing import Dict, Mapping, NamedTuple, Optional, Sequence, TextIO
+from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence, TextIO, Tuple
 
 PACKAGE = "ansible_collections.twinguard.hardening.plugins.module_utils"
 
@@ -85,38 +86,54 @@ def sources(names: Sequence[str]) -> Dict[str, bytes]:
     module imports, directly or not: import what you name. ProgramError when one is missing, or
     needs Ansible itself.
     """
-    # Not at the top: a program that runs needs none of it, and the parser is slow to load.
-    import ast  # noqa: PLC0415
-
     found: Dict[str, bytes] = {}
     waiting = list(names)
     directory = PACKAGE.replace(".", "/")
     while waiting:
         name = waiting.pop()
         path = f"{directory}/{name}.py"
-        if path in found:
-            continue
-        found[path] = _source(name)
-        for node in ast.walk(ast.parse(found[path])):
-            if isinstance(node, ast.ImportFrom):
-                module = node.module or ""
-                imported = [f"{module}.{alias.name}" for alias in node.names]
-            elif isinstance(node, ast.Import):
-                imported = [alias.name for alias in node.names]
-            else:
-                continue
-            if any(one == "ansible" or one.startswith("ansible.") for one in imported):
-                raise ProgramError(f"{name} imports Ansible, which a program does not have")
-            # Both `from PACKAGE import _x` and `from PACKAGE._x import y` give PACKAGE._x first.
-            waiting.extend(
-                one[len(PACKAGE) + 1 :].split(".")[0]
-                for one in imported
-                if one.startswith(PACKAGE + ".")
-            )
+        if path not in found:
+            found[path], needed = _file(name)
+            waiting.extend(needed)
     parts = directory.split("/")
     for depth in range(1, len(parts) + 1):
         found["/".join([*parts[:depth], "__init__.py"])] = b""
     return dict(sorted(found.items()))
+
+
+@functools.lru_cache(maxsize=None)
+def _file(name: str) -> Tuple[bytes, Tuple[str, ...]]:
+    """The content of one file, and the names of those it imports. A module asks twice: before and after a change."""
+    # Not at the top: a program that runs needs none of it, and the parser is slow to load.
+    import ast  # noqa: PLC0415
+
+    content = _source(name)
+    needed = []
+    for statement in _statements(ast.parse(content).body):
+        if isinstance(statement, ast.ImportFrom):
+            module = statement.module or ""
+            imported = [f"{module}.{alias.name}" for alias in statement.names]
+        elif isinstance(statement, ast.Import):
+            imported = [alias.name for alias in statement.names]
+        else:
+            continue
+        if any(one == "ansible" or one.startswith("ansible.") for one in imported):
+            raise ProgramError(f"{name} imports Ansible, which a program does not have")
+        # Both `from PACKAGE import _x` and `from PACKAGE._x import y` give PACKAGE._x first.
+        needed += [
+            one[len(PACKAGE) + 1 :].split(".")[0]
+            for one in imported
+            if one.startswith(PACKAGE + ".")
+        ]
+    return content, tuple(needed)
+
+
+def _statements(body: Sequence[Any]) -> Iterator[Any]:
+    """These statements and all within them, without their expressions, which are most of a tree."""
+    for statement in body:
+        yield statement
+        for inner in ("body", "orelse", "finalbody", "handlers"):
+            yield from _statements(getattr(statement, inner, ()))
 
 
 def _source(name: str) -> bytes:

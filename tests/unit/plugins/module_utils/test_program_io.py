@@ -83,20 +83,42 @@ def test_a_file_that_is_not_there_is_named() -> None:
         sources(["_no_such_file"])
 
 
-def test_the_sources_are_found_in_the_archive_that_ansible_sends(tmp_path: Path) -> None:
+def in_an_archive(tmp_path: Path, files: Dict[str, bytes], script: str) -> str:
+    """What a script prints that has `_program_io` and these files of ours in an archive, as Ansible sends them."""
     archive = tmp_path / "payload.zip"
     with zipfile.ZipFile(archive, "w") as out:
-        for path, content in sources(["_program_io", "_plan"]).items():
+        for path, content in {**sources(["_program_io"]), **files}.items():
             out.writestr(path, content)
-    script = (
-        f"import sys; sys.path.insert(0, {str(archive)!r})\n"
-        f"from {PACKAGE}._program_io import sources\n"
-        f"print(len(sources(['_plan'])['{DIRECTORY}/_plan.py']))"
+    before = f"import sys; sys.path.insert(0, {str(archive)!r})\n"
+    before += f"from {PACKAGE}._program_io import sources, ProgramError\n"
+    command = [sys.executable, "-I", "-c", before + script]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_sources_are_found_in_the_archive_that_ansible_sends(tmp_path: Path) -> None:
+    path = f"{DIRECTORY}/_plan.py"
+    printed = in_an_archive(
+        tmp_path, sources(["_plan"]), f"print(len(sources(['_plan'])['{path}']))"
     )
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True
-    )
-    assert int(done.stdout) == len(sources(["_plan"])[f"{DIRECTORY}/_plan.py"])
+    assert int(printed) == len(sources(["_plan"])[path])
+
+
+def test_an_import_is_followed_wherever_in_a_file_it_stands(tmp_path: Path) -> None:
+    one = "import {}._{{}}\n".format(PACKAGE)
+    text = "try:\n    " + one.format("a") + "except ImportError:\n    " + one.format("b")
+    text += "else:\n    " + one.format("c") + "finally:\n    " + one.format("d")
+    text += "class Some:\n    def method(self):\n        with self:\n            " + one.format("e")
+    text += "for _ in ():\n    if _:\n        pass\n    else:\n        " + one.format("f")
+    files = {f"{DIRECTORY}/_{name}.py": b"" for name in "abcdef"}
+    files[f"{DIRECTORY}/_all.py"] = text.encode()
+    printed = in_an_archive(tmp_path, files, "print(*sources(['_all']))")
+    assert set(files) <= set(printed.split())
+
+
+def test_a_file_that_needs_ansible_is_refused(tmp_path: Path) -> None:
+    files = {f"{DIRECTORY}/_all.py": b"def late():\n    from ansible.module_utils import basic\n"}
+    script = "try:\n    sources(['_all'])\nexcept ProgramError as error:\n    print(error)"
+    assert "_all imports Ansible" in in_an_archive(tmp_path, files, script)
 
 
 def test_a_program_starts_without_ansible_and_from_its_bytecode(tmp_path: Path) -> None:
