@@ -294,11 +294,13 @@ class Agent:
 
 
 def impatient(*units: str) -> None:
-    """Have systemd refuse a second start within an hour: trials follow each other fast, but how fast is up to chance."""
+    """Have systemd refuse a second start within an hour: how fast trials follow each other is up to chance."""
     for unit in units:
         directory = Path("/run/systemd/system", unit + ".d")
         directory.mkdir(parents=True)
-        Path(directory, "limit.conf").write_text("[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=1\n")
+        Path(directory, "limit.conf").write_text(
+            "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=1\n"
+        )
 
 
 def tree(places: list[str]) -> Tree:

@@ -104,7 +104,7 @@ def test_the_sources_are_found_in_the_archive_that_ansible_sends(tmp_path: Path)
 
 
 def test_an_import_is_followed_wherever_in_a_file_it_stands(tmp_path: Path) -> None:
-    one = "import {}._{{}}\n".format(PACKAGE)
+    one = f"import {PACKAGE}._{{}}\n"
     text = "try:\n    " + one.format("a") + "except ImportError:\n    " + one.format("b")
     text += "else:\n    " + one.format("c") + "finally:\n    " + one.format("d")
     text += "class Some:\n    def method(self):\n        with self:\n            " + one.format("e")
