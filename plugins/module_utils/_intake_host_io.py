@@ -181,6 +181,17 @@ def start(run: Runner, name: str, verb: str = "start") -> None:
         raise HostError(f"{name} does not start: {own[-1] if own else error}") from error
 
 
+def run_once(run: Runner, name: str) -> None:
+    """Have a service that runs once do so from its beginning. HostError with what it said itself.
+
+    One that is under way may have begun with the files of before, and a start would only join it. So it ends first,
+    and how it ends says nothing about the files of now.
+    """
+    if units(run, [name]).get(name, {}).get("ActiveState") == "activating":
+        run([program("systemctl") or "systemctl", "start", name], b"")
+    start(run, name)
+
+
 def read_since(unit: Mapping[str, str], paths: Sequence[str]) -> bool:
     """Whether a service changed its state, by a start or a reload, after the last change of the files."""
     stamp = int(unit.get("StateChangeTimestampMonotonic") or 0) / 1e6

@@ -187,7 +187,7 @@ class Host:
         """Run all jobs now; whether anything was sealed. HostError with the reason of the first that fails."""
         before = self._sealed()
         for job in self.jobs:
-            host_io.start(self.run, job.service)
+            host_io.run_once(self.run, job.service)
         return self._sealed() != before
 
     def _sealed(self) -> Dict[str, bytes]:

@@ -260,7 +260,7 @@ class Host:
     def prove(self, found: state.Found) -> Dict[str, Dict[str, Any]]:
         """Run the service once and try an upload as each sender. HostError when something does not hold."""
         if found.units:
-            host_io.start(self.run, render.SERVICE)
+            host_io.run_once(self.run, render.SERVICE)
         probes = probe(self.run, self.zone, found.settings) if self._can_probe(found) else {}
         open_zones = {
             one.account: probes[one.account]

@@ -13,6 +13,7 @@ from intake_lab import ACCOUNT, BASE, RECEIVERS, SENDER
 
 MODULES_MAX = 3
 OVERRIDE = "/etc/ssh/sshd_config.d/00-aaa-other.conf"
+HOLD = "/run/systemd/system/twinguard-intake.service.d/hold.conf"
 CONFIGURATION = "find /etc/ssh /etc/twinguard /etc/passwd -type f -exec sha256sum {} + | sort"
 
 
@@ -113,3 +114,28 @@ def test_keys_overlap_when_they_change_and_a_sender_that_is_taken_out_is_out() -
         # What was published before is still there.
         path = f"{BASE}/published/{ACCOUNT}/{first[host]}/data.csv"
         assert lab.shell(host, f"cat {path}") == "sealed for the old key\n"
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_change_is_not_judged_by_a_run_of_the_service_that_began_before_it() -> None:
+    """The service has copied the old keys when the new policy arrives; what it says then is no news of the new one."""
+    new = {"key": "/root/later.key", "certificate": "/root/later.pem"}
+    old = {"key": "/root/identity.key", "certificate": "/root/identity.pem"}
+    make = "openssl req -x509 -newkey rsa:3072 -nodes -subj /CN=later -days 30"
+    wait = "until grep -q /root/later.key /etc/twinguard/intake/receiver.json; do sleep 0.1; done"
+    for host in RECEIVERS:
+        lab.shell(host, f"{make} -keyout /root/later.key -out /root/later.pem 2>/dev/null")
+        # It is the last step before the one that opens batches.
+        lab.shell(host, f"mkdir -p {HOLD.rpartition('/')[0]}")
+        lab.write(host, HOLD, f"[Service]\nExecStartPre=+/bin/sh -c '{wait}'\n")
+        lab.shell(host, "systemctl daemon-reload")
+        lab.shell(host, "systemctl start --no-block twinguard-intake.service")
+    try:
+        intake_lab.converge("--limit", "intake_receivers", identities=[new, old]).expect_success()
+        for host in RECEIVERS:
+            # It did wait, and failed in the end.
+            said = lab.shell(host, "journalctl -u twinguard-intake.service -o cat")
+            assert "identity-1.key: it does not exist" in said
+    finally:
+        for host in RECEIVERS:
+            lab.shell(host, f"rm {HOLD}; systemctl daemon-reload")
