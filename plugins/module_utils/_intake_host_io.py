@@ -137,7 +137,8 @@ def _end(uid: int, number: int) -> int:
 
 def units(run: Runner, names: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
     """What systemd says of units, by name; empty where systemd is not in charge."""
-    if not os.path.isdir("/run/systemd/system"):
+    # Without a name systemctl would show what it says of itself.
+    if not names or not os.path.isdir("/run/systemd/system"):
         return {}
     out = call(run, ["systemctl", "show", "--property=" + _PROPERTIES, *names]).decode()
     found: Dict[str, Dict[str, str]] = {}
@@ -153,23 +154,28 @@ def systemctl(run: Runner, *words: str) -> None:
     call(run, ["systemctl", *words])
 
 
-def enable(run: Runner, names: Sequence[str]) -> None:
-    """Have units started at boot. HostError.
+def try_systemctl(run: Runner, *words: str) -> None:
+    """Run systemctl where its refusal is no news."""
+    run([program("systemctl") or "systemctl", *words], b"")
 
-    One call for those that are not, as each makes systemd read all its files anew.
-    """
-    found = units(run, names) if names else {}
+
+def switch_on(run: Runner, names: Sequence[str], renewed: Sequence[str]) -> None:
+    """Have units active, now and after each boot; those that are `renewed` start anew. HostError."""
+    found = units(run, names)
     missing = [one for one in names if found.get(one, {}).get("UnitFileState") != "enabled"]
+    # One call, and only for those that need it: it makes systemd read all its files anew.
     if missing:
         systemctl(run, "enable", "--quiet", *missing)
+    for name in names:
+        if name in renewed:
+            # systemd refuses a sixth start within ten seconds. That is meant for units that crash, not for one that
+            # is changed on purpose. One that was never loaded has nothing to forget, which is an error to systemctl.
+            try_systemctl(run, "reset-failed", name)
+        start(run, name, "restart" if name in renewed else "start")
 
 
 def start(run: Runner, name: str, verb: str = "start") -> None:
     """Start a unit, and wait for the end of a service that runs once. HostError with what it said itself."""
-    if verb == "restart":
-        # systemd refuses a sixth start within ten seconds. That is meant for units that crash, not for one that is
-        # changed on purpose. A unit that was never loaded has nothing to forget: that refusal is no news.
-        run([program("systemctl") or "systemctl", "reset-failed", name], b"")
     try:
         systemctl(run, verb, name)
     except HostError as error:
@@ -181,14 +187,14 @@ def start(run: Runner, name: str, verb: str = "start") -> None:
         raise HostError(f"{name} does not start: {own[-1] if own else error}") from error
 
 
-def run_once(run: Runner, name: str) -> None:
+def run_once(run: Runner, name: str, unit: Mapping[str, str]) -> None:
     """Have a service that runs once do so from its beginning. HostError with what it said itself.
 
-    One that is under way may have begun with the files of before, and a start would only join it. So it ends first,
-    and how it ends says nothing about the files of now.
+    `unit` is what systemd said of it once its files were in force. One that was under way then may have begun with
+    those of before, and a start would only join it. So it ends first, and how it ends says nothing of the files of now.
     """
-    if units(run, [name]).get(name, {}).get("ActiveState") == "activating":
-        run([program("systemctl") or "systemctl", "start", name], b"")
+    if unit.get("ActiveState") == "activating":
+        try_systemctl(run, "start", name)
     start(run, name)
 
 

@@ -80,9 +80,7 @@ class Host:
         changes.extend(plan_files(self._specs({})).changes)
         if unfinished(TRANSACTION_DIR):
             changes.append(Change("an earlier run", "ended midway\n", "is taken back\n"))
-        units = host_io.units(
-            self.run, [one.timer for one in self.jobs if one.schedule] or ["-.slice"]
-        )
+        units = host_io.units(self.run, [one.timer for one in self.jobs if one.schedule])
         for job in self.jobs:
             if job.schedule:
                 unit = units.get(job.timer, {})
@@ -153,7 +151,7 @@ class Host:
             except (FilesError, host_io.HostError, OSError):
                 if files.committed:
                     files.rollback()
-                    self.run([host_io.program("systemctl"), "daemon-reload"], b"")
+                    host_io.try_systemctl(self.run, "daemon-reload")
                 raise
 
     def _wanted(self, path: str) -> bool:
@@ -169,9 +167,8 @@ class Host:
         if any(path.startswith(UNIT_DIR + "/") for path in changed):
             host_io.systemctl(self.run, "daemon-reload")
         timers = [job.timer for job in self.jobs if job.schedule]
-        host_io.enable(self.run, timers)
-        for name in timers:
-            host_io.start(self.run, name, "restart" if f"{UNIT_DIR}/{name}" in changed else "start")
+        renewed = [name for name in timers if f"{UNIT_DIR}/{name}" in changed]
+        host_io.switch_on(self.run, timers, renewed)
 
     def _new_key(self) -> Tuple[bytes, bytes]:
         place = tempfile.mkdtemp(prefix="twinguard-key-", dir="/run")  # memory, and ours alone
@@ -186,8 +183,9 @@ class Host:
     def send(self) -> bool:
         """Run all jobs now; whether anything was sealed. HostError with the reason of the first that fails."""
         before = self._sealed()
+        units = host_io.units(self.run, [job.service for job in self.jobs])
         for job in self.jobs:
-            host_io.run_once(self.run, job.service)
+            host_io.run_once(self.run, job.service, units.get(job.service, {}))
         return self._sealed() != before
 
     def _sealed(self) -> Dict[str, bytes]:

@@ -252,15 +252,14 @@ class Host:
                 host_io.systemctl(self.run, "start", found.ssh_unit)
             elif render.SSHD_FILE in changed or not found.ssh_current:
                 host_io.systemctl(self.run, "reload", found.ssh_unit)
-        host_io.enable(self.run, (render.PATH_UNIT, render.TIMER))
-        for name in (render.PATH_UNIT, render.TIMER):
-            verb = "restart" if f"{render.UNIT_DIR}/{name}" in changed else "start"
-            host_io.start(self.run, name, verb)
+        names = (render.PATH_UNIT, render.TIMER)
+        renewed = [name for name in names if f"{render.UNIT_DIR}/{name}" in changed]
+        host_io.switch_on(self.run, names, renewed)
 
     def prove(self, found: state.Found) -> Dict[str, Dict[str, Any]]:
         """Run the service once and try an upload as each sender. HostError when something does not hold."""
         if found.units:
-            host_io.run_once(self.run, render.SERVICE)
+            host_io.run_once(self.run, render.SERVICE, found.units.get(render.SERVICE, {}))
         probes = probe(self.run, self.zone, found.settings) if self._can_probe(found) else {}
         open_zones = {
             one.account: probes[one.account]
@@ -284,7 +283,7 @@ class Host:
             return
         for name in (render.PATH_UNIT, render.TIMER):
             if found.units.get(name, {}).get("ActiveState") != "active":
-                self.run([host_io.program("systemctl"), "disable", "--now", "--quiet", name], b"")
+                host_io.try_systemctl(self.run, "disable", "--now", "--quiet", name)
         host_io.systemctl(self.run, "daemon-reload")
         if render.SSHD_FILE in changed and self.manage:
             host_io.systemctl(self.run, "reload-or-restart", found.ssh_unit)

@@ -14,6 +14,7 @@ from intake_lab import ACCOUNT, BASE, RECEIVERS, SENDER
 MODULES_MAX = 3
 OVERRIDE = "/etc/ssh/sshd_config.d/00-aaa-other.conf"
 HOLD = "/run/systemd/system/twinguard-intake.service.d/hold.conf"
+OLD = {"key": "/root/identity.key", "certificate": "/root/identity.pem"}
 CONFIGURATION = "find /etc/ssh /etc/twinguard /etc/passwd -type f -exec sha256sum {} + | sort"
 
 
@@ -22,6 +23,15 @@ def senders(**changes: Any) -> List[Dict[str, Any]]:
     path = lab.ROOT / ".build" / "molecule" / "intake" / SENDER / "login_key.pub"
     key = path.read_text("ascii").strip()
     return [{"name": "plant-a", "keys": [key], "quota": "8M", "max_files": 500, **changes}]
+
+
+def made(name: str) -> Dict[str, str]:
+    """A new identity, which every receiver has now."""
+    new = {"key": f"/root/{name}.key", "certificate": f"/root/{name}.pem"}
+    make = f"openssl req -x509 -newkey rsa:3072 -nodes -subj /CN={name} -days 30"
+    for host in RECEIVERS:
+        lab.shell(host, f"{make} -keyout {new['key']} -out {new['certificate']} 2>/dev/null")
+    return new
 
 
 def test_a_second_run_changes_nothing_starts_few_modules_and_proves_each_sender() -> None:
@@ -87,13 +97,9 @@ def test_what_cannot_be_is_refused_in_one_sentence_and_nothing_changes() -> None
 @pytest.mark.usefixtures("restored")
 def test_keys_overlap_when_they_change_and_a_sender_that_is_taken_out_is_out() -> None:
     """A batch for the old key is opened when the new one is there, and no more once the old one is gone."""
-    new = {"key": "/root/new.key", "certificate": "/root/new.pem"}
-    old = {"key": "/root/identity.key", "certificate": "/root/identity.pem"}
-    make = "openssl req -x509 -newkey rsa:3072 -nodes -subj /CN=new -days 30"
-    for host in RECEIVERS:
-        lab.shell(host, f"{make} -keyout /root/new.key -out /root/new.pem 2>/dev/null")
+    new = made("new")
     first = {}
-    intake_lab.converge("--limit", "intake_receivers", identities=[new, old]).expect_success()
+    intake_lab.converge("--limit", "intake_receivers", identities=[new, OLD]).expect_success()
     for host in RECEIVERS:
         first[host] = intake_lab.seal(host, "sealed for the old key\n")
         intake_lab.scp(host, first[host])
@@ -119,19 +125,16 @@ def test_keys_overlap_when_they_change_and_a_sender_that_is_taken_out_is_out() -
 @pytest.mark.usefixtures("restored")
 def test_a_change_is_not_judged_by_a_run_of_the_service_that_began_before_it() -> None:
     """The service has copied the old keys when the new policy arrives; what it says then is no news of the new one."""
-    new = {"key": "/root/later.key", "certificate": "/root/later.pem"}
-    old = {"key": "/root/identity.key", "certificate": "/root/identity.pem"}
-    make = "openssl req -x509 -newkey rsa:3072 -nodes -subj /CN=later -days 30"
-    wait = "until grep -q /root/later.key /etc/twinguard/intake/receiver.json; do sleep 0.1; done"
+    new = made("later")
+    wait = f"until grep -q {new['key']} /etc/twinguard/intake/receiver.json; do sleep 0.1; done"
     for host in RECEIVERS:
-        lab.shell(host, f"{make} -keyout /root/later.key -out /root/later.pem 2>/dev/null")
         # It is the last step before the one that opens batches.
         lab.shell(host, f"mkdir -p {HOLD.rpartition('/')[0]}")
         lab.write(host, HOLD, f"[Service]\nExecStartPre=+/bin/sh -c '{wait}'\n")
         lab.shell(host, "systemctl daemon-reload")
         lab.shell(host, "systemctl start --no-block twinguard-intake.service")
     try:
-        intake_lab.converge("--limit", "intake_receivers", identities=[new, old]).expect_success()
+        intake_lab.converge("--limit", "intake_receivers", identities=[new, OLD]).expect_success()
         for host in RECEIVERS:
             # It did wait, and failed in the end.
             said = lab.shell(host, "journalctl -u twinguard-intake.service -o cat")
