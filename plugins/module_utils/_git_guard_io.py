@@ -49,7 +49,6 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._signers impor
     revocations,
 )
 
-_HOOK_IO = hook_io.__name__.rpartition(".")[2]
 _WORKERS = 4
 _TOOLS = ("git", "ssh-keygen")
 
@@ -150,7 +149,7 @@ class Server:
         python = str(self.params["python"])
         policy = [f"{self.config_dir}/policy.json"]
         wanted = program_files(
-            guard.PROGRAM, {guard.ENTRY: _HOOK_IO}, python, str(self.params["lib_dir"]), policy
+            guard.PROGRAM, {guard.ENTRY: hook_io}, python, str(self.params["lib_dir"]), policy
         )
         wanted += _directories(self.config_dir)
         states = f"{self.state_dir}/repositories"
@@ -165,7 +164,7 @@ class Server:
         for repository, one in found:
             wanted.append(DirSpec(guard.state_of(one.path, states), 0o700, one.uid, one.gid))
             wanted += self._settings(repository, one)
-        text = entry(python, self.program, _HOOK_IO, policy)
+        text = entry(python, self.program, hook_io, policy)
         for _repository, one in found:
             wanted += _hook(one, text)
         old = read_file(f"{self.config_dir}/policy.json")

@@ -51,11 +51,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._program_files
 
 TRANSACTION_DIR = "/var/lib/twinguard/sender"
 _LIB = f"{LIB_DIR}/{PROGRAM}"
-# Imported above, so that Ansible sends them along.
-_ENTRIES = {
-    one: module.__name__.rpartition(".")[2]
-    for one, module in (("send", send_io), ("keys", keys_io))
-}
+_ENTRIES = {"send": send_io, "keys": keys_io}
 _UNREACHABLE = "the receiver does not let this host in (yet): "
 # What ssh says when somebody else answers; that is never a matter of time.
 _WRONG_HOST = ("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED")

@@ -58,12 +58,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._signers impor
 )
 
 STATE_DIR = "/var/lib/twinguard/intake"
-# Imported above, so that Ansible sends them along.
-_ENTRIES = {
-    "collect": _c_io.__name__.rpartition(".")[2],
-    "keys": _k_io.__name__.rpartition(".")[2],
-    "receive": _r_io.__name__.rpartition(".")[2],
-}
+_ENTRIES = {"collect": _c_io, "keys": _k_io, "receive": _r_io}
 _LIB = f"{LIB_DIR}/{render.PROGRAM}"
 _UNITS = (render.SERVICE, render.PATH_UNIT, render.TIMER)
 

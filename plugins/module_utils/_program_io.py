@@ -10,13 +10,10 @@ part of each of them: what it imports is paid for at each start.
 
 from __future__ import annotations
 
-import functools
 import os
 import subprocess
 import sys
-from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence, TextIO, Tuple
-
-PACKAGE = "ansible_collections.twinguard.hardening.plugins.module_utils"
+from typing import Dict, Mapping, NamedTuple, Optional, Sequence, TextIO
 
 
 class ProgramError(Exception):
@@ -77,71 +74,3 @@ def clean_environment(keep: Sequence[str] = ()) -> Dict[str, str]:
     """A small environment for programs: fixed path and locale, and what is named in `keep`."""
     fixed = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C", "LANGUAGE": "C"}
     return {**{name: os.environ[name] for name in keep if name in os.environ}, **fixed}
-
-
-def sources(names: Sequence[str]) -> Dict[str, bytes]:
-    """The named files of module_utils and all that they import of it: relative path -> content.
-
-    The packages above them are in it as well. Inside a module of Ansible only files exist that the
-    module imports, directly or not: import what you name. ProgramError when one is missing, or
-    needs Ansible itself.
-    """
-    found: Dict[str, bytes] = {}
-    waiting = list(names)
-    directory = PACKAGE.replace(".", "/")
-    while waiting:
-        name = waiting.pop()
-        path = f"{directory}/{name}.py"
-        if path not in found:
-            found[path], needed = _file(name)
-            waiting.extend(needed)
-    parts = directory.split("/")
-    for depth in range(1, len(parts) + 1):
-        found["/".join([*parts[:depth], "__init__.py"])] = b""
-    return dict(sorted(found.items()))
-
-
-@functools.lru_cache(maxsize=None)
-def _file(name: str) -> Tuple[bytes, Tuple[str, ...]]:
-    """The content of one file, and the names of those it imports. A module asks twice: before and after a change."""
-    # Not at the top: a program that runs needs none of it, and the parser is slow to load.
-    import ast  # noqa: PLC0415
-
-    content = _source(name)
-    needed = []
-    for statement in _statements(ast.parse(content).body):
-        if isinstance(statement, ast.ImportFrom):
-            module = statement.module or ""
-            imported = [f"{module}.{alias.name}" for alias in statement.names]
-        elif isinstance(statement, ast.Import):
-            imported = [alias.name for alias in statement.names]
-        else:
-            continue
-        if any(one == "ansible" or one.startswith("ansible.") for one in imported):
-            raise ProgramError(f"{name} imports Ansible, which a program does not have")
-        # Both `from PACKAGE import _x` and `from PACKAGE._x import y` give PACKAGE._x first.
-        needed += [
-            one[len(PACKAGE) + 1 :].split(".")[0]
-            for one in imported
-            if one.startswith(PACKAGE + ".")
-        ]
-    return content, tuple(needed)
-
-
-def _statements(body: Sequence[Any]) -> Iterator[Any]:
-    """These statements and all within them, without their expressions, which are most of a tree."""
-    for statement in body:
-        yield statement
-        for inner in ("body", "orelse", "finalbody", "handlers"):
-            yield from _statements(getattr(statement, inner, ()))
-
-
-def _source(name: str) -> bytes:
-    import importlib.util  # noqa: PLC0415
-
-    # As pkgutil.get_data does it, but of the module itself: its packages may have no loader.
-    spec = importlib.util.find_spec(f"{PACKAGE}.{name}")
-    reader = getattr(spec.loader, "get_data", None) if spec else None
-    if spec is None or reader is None or not spec.origin:
-        raise ProgramError(f"{PACKAGE}.{name} has no source here: import it where it is named")
-    return bytes(reader(spec.origin))

@@ -6,16 +6,21 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import ModuleType
 from typing import Dict, List
 
 import pytest
 
 from ansible_collections.twinguard.hardening.plugins.module_utils import (
-    _program_files_io as program_files_io,
+    _audit_apply_io,
+    _git_hook,
+    _plan,
+    _program_files_io,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
     Absent,
@@ -25,12 +30,16 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._files import 
     Wanted,
     plan_files,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._program_files_io import (
     PACKAGE,
+    entry,
+    program_files,
+    sources,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
     ProgramError,
     clean_environment,
     run,
-    sources,
 )
 
 DIRECTORY = PACKAGE.replace(".", "/")
@@ -38,9 +47,7 @@ DIRECTORY = PACKAGE.replace(".", "/")
 
 def files_of(lib: Path) -> List[Wanted]:
     """A program for this Python that belongs to whoever runs the tests."""
-    made = program_files_io.program_files(
-        "demo", {"start": "_plan"}, python=sys.executable, lib_dir=str(lib)
-    )
+    made = program_files("demo", {"start": _plan}, python=sys.executable, lib_dir=str(lib))
     return [mine(one) for one in made]
 
 
@@ -59,7 +66,7 @@ def install(base: Path) -> Path:
 
 
 def test_the_sources_are_the_named_file_all_it_imports_and_the_packages() -> None:
-    found = sources(["_git_hook"])
+    found = sources([_git_hook])
     assert {
         "ansible_collections/__init__.py",
         "ansible_collections/twinguard/__init__.py",
@@ -75,32 +82,47 @@ def test_the_sources_are_the_named_file_all_it_imports_and_the_packages() -> Non
 
 
 def test_imports_of_whole_files_are_followed_too() -> None:
-    assert f"{DIRECTORY}/_audit_rearm.py" in sources(["_audit_apply_io"])
+    assert f"{DIRECTORY}/_audit_rearm.py" in sources([_audit_apply_io])
 
 
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(ProgramError, match="_no_such_file"):
-        sources(["_no_such_file"])
+        sources([ModuleType(f"{PACKAGE}._no_such_file")])
 
 
-def in_an_archive(tmp_path: Path, files: Dict[str, bytes], script: str) -> str:
-    """What a script prints that has `_program_io` and these files of ours in an archive, as Ansible sends them."""
+def in_an_archive(tmp_path: Path, files: Dict[str, bytes], *names: str) -> List[str]:
+    """The paths that `sources` finds for these modules in an archive like Ansible's, or its error."""
     archive = tmp_path / "payload.zip"
     with zipfile.ZipFile(archive, "w") as out:
-        for path, content in {**sources(["_program_io"]), **files}.items():
+        for path, content in {**sources([_program_files_io]), **files}.items():
             out.writestr(path, content)
-    before = f"import sys; sys.path.insert(0, {str(archive)!r})\n"
-    before += f"from {PACKAGE}._program_io import sources, ProgramError\n"
-    command = [sys.executable, "-I", "-c", before + script]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    script = f"""
+import importlib, sys
+sys.path.insert(0, {str(archive)!r})
+from {PACKAGE}._program_files_io import sources
+from {PACKAGE}._program_io import ProgramError
+try:
+    print(*sources([importlib.import_module(f"{PACKAGE}.{{name}}") for name in {names!r}]), sep="\\n")
+except ProgramError as error:
+    print(error)
+"""
+    command = [sys.executable, "-I", "-c", script]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def in_package(name: str, text: str, *others: str) -> Dict[str, bytes]:
+    """A module of ours with this text, empty others, and the packages above all of them."""
+    files = {f"{DIRECTORY}/{one.replace('.', '/')}.py": b"" for one in others}
+    files[f"{DIRECTORY}/{name.replace('.', '/')}.py"] = text.encode()
+    packages = {f"{parent}/__init__.py": b"" for path in files for parent in Path(path).parents}
+    return {
+        **{path: text for path, text in packages.items() if path.startswith(DIRECTORY)},
+        **files,
+    }
 
 
 def test_the_sources_are_found_in_the_archive_that_ansible_sends(tmp_path: Path) -> None:
-    path = f"{DIRECTORY}/_plan.py"
-    printed = in_an_archive(
-        tmp_path, sources(["_plan"]), f"print(len(sources(['_plan'])['{path}']))"
-    )
-    assert int(printed) == len(sources(["_plan"])[path])
+    assert in_an_archive(tmp_path, sources([_plan]), "_plan") == list(sources([_plan]))
 
 
 def test_an_import_is_followed_wherever_in_a_file_it_stands(tmp_path: Path) -> None:
@@ -109,16 +131,55 @@ def test_an_import_is_followed_wherever_in_a_file_it_stands(tmp_path: Path) -> N
     text += "else:\n    " + one.format("c") + "finally:\n    " + one.format("d")
     text += "class Some:\n    def method(self):\n        with self:\n            " + one.format("e")
     text += "for _ in ():\n    if _:\n        pass\n    else:\n        " + one.format("f")
-    files = {f"{DIRECTORY}/_{name}.py": b"" for name in "abcdef"}
-    files[f"{DIRECTORY}/_all.py"] = text.encode()
-    printed = in_an_archive(tmp_path, files, "print(*sources(['_all']))")
-    assert set(files) <= set(printed.split())
+    files = in_package("_all", text, "_a", "_b", "_c", "_d", "_e", "_f")
+    assert set(files) <= set(in_an_archive(tmp_path, files, "_all"))
 
 
-def test_a_file_that_needs_ansible_is_refused(tmp_path: Path) -> None:
-    files = {f"{DIRECTORY}/_all.py": b"def late():\n    from ansible.module_utils import basic\n"}
-    script = "try:\n    sources(['_all'])\nexcept ProgramError as error:\n    print(error)"
-    assert "_all imports Ansible" in in_an_archive(tmp_path, files, script)
+@pytest.mark.parametrize(
+    ("statement", "needed"),
+    [
+        ("from .near import thing", "_one.inner.near"),
+        ("from . import near", "_one.inner.near"),
+        ("from .. import above as other", "_one.above"),
+        ("from ..above import thing", "_one.above"),
+        ("from ..._two.deep import leaf", "_two.deep.leaf"),
+        ("from ..._two.deep.leaf import thing", "_two.deep.leaf"),
+        ("from ... import _flat", "_flat"),
+        ("from ..._flat import thing", "_flat"),
+        (f"from {PACKAGE} import _flat", "_flat"),
+        (f"from {PACKAGE}._two.deep import leaf", "_two.deep.leaf"),
+        (f"import {PACKAGE}._two.deep.leaf", "_two.deep.leaf"),
+    ],
+)
+def test_packages_and_relative_imports_are_followed(
+    tmp_path: Path, statement: str, needed: str
+) -> None:
+    there = ["_one.inner.near", "_one.above", "_two.deep.leaf", "_flat"]
+    # Below a function: these others are empty and have no `thing`.
+    files = in_package("_one.inner.here", f"def late():\n    {statement}\n", *there)
+    found = in_an_archive(tmp_path, files, "_one.inner.here")
+    ours = [path for path in found if path in files and not path.endswith("/__init__.py")]
+    wanted = {f"{DIRECTORY}/{one.replace('.', '/')}.py" for one in ("_one.inner.here", needed)}
+    assert set(ours) == wanted
+    parents = {f"{folder}/__init__.py" for path in wanted for folder in Path(path).parents}
+    assert parents - {"./__init__.py"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("from ansible.module_utils import basic", "imports ansible.module_utils"),
+        ("import ansible.module_utils.basic", "imports ansible.module_utils.basic"),
+        ("from ...plugin_utils import _render", "imports .*plugin_utils"),
+        ("from . import missing", "_one.missing has no source here"),
+    ],
+)
+def test_a_file_that_needs_what_a_program_does_not_have_is_refused(
+    tmp_path: Path, statement: str, named: str
+) -> None:
+    files = in_package("_one.here", f"def late():\n    {statement}\n")
+    (line,) = in_an_archive(tmp_path, files, "_one.here")
+    assert re.search(named, line)
 
 
 def test_a_program_starts_without_ansible_and_from_its_bytecode(tmp_path: Path) -> None:
@@ -134,7 +195,7 @@ def test_a_program_starts_without_ansible_and_from_its_bytecode(tmp_path: Path) 
 def test_the_entry_calls_main_with_its_arguments_and_ends_with_what_it_returns(
     tmp_path: Path,
 ) -> None:
-    text = program_files_io.entry(sys.executable, str(tmp_path), "_made")
+    text = entry(sys.executable, str(tmp_path), ModuleType(f"{PACKAGE}._made"))
     place = tmp_path / DIRECTORY
     place.mkdir(parents=True)
     (place / "_made.py").write_text("def main(arguments):\n    print(arguments)\n    return 7\n")
@@ -161,10 +222,16 @@ def test_files_of_an_older_version_are_removed(tmp_path: Path) -> None:
     lib = install(tmp_path)
     (lib / DIRECTORY / "_old.py").write_text("")
     (lib / DIRECTORY / "__pycache__" / "_old.cpython-36.pyc").write_text("")
+    package = lib / DIRECTORY / "_gone" / "inner" / "__pycache__"
+    package.mkdir(parents=True)
+    (package.parent / "_old.py").write_text("")
+    (package / "_old.cpython-36.pyc").write_text("")
     gone = {one.path for one in files_of(tmp_path / "lib") if isinstance(one, Absent)}
     assert gone == {
         f"{lib}/{DIRECTORY}/_old.py",
         f"{lib}/{DIRECTORY}/__pycache__/_old.cpython-36.pyc",
+        f"{package.parent}/_old.py",
+        f"{package}/_old.cpython-36.pyc",
     }
 
 
