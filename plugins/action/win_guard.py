@@ -10,20 +10,11 @@ from copy import deepcopy
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_defender import (
-    defender_policy,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_policy import (
-    firewall_policy,
-    management,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_spec import GUARD_SPEC
-from ansible_collections.twinguard.hardening.plugins.plugin_utils._win_run import (
-    Guard,
-    Unread,
-    way_in,
-)
+from ..module_utils._plan import ControlError
+from ..module_utils._win_defender import defender_policy
+from ..module_utils._win_policy import firewall_policy, management
+from ..module_utils._win_spec import GUARD_SPEC
+from ..plugin_utils._win_run import Guard, Unread, way_in
 
 
 class ActionModule(ActionBase):

@@ -38,11 +38,8 @@ from typing import Any
 from ansible import constants
 from ansible.plugins.callback import CallbackBase
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
-    FilesError,
-    replace_file,
-)
-from ansible_collections.twinguard.hardening.plugins.plugin_utils._posture import Posture
+from ..module_utils._files import FilesError, replace_file
+from ..plugin_utils._posture import Posture
 
 _COLORS = {
     "pass": "COLOR_OK",

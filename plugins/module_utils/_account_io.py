@@ -16,12 +16,9 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, Callable, Dict
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import FilesError
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
-    ProgramError,
-    clean_environment,
-)
+from ._files import FilesError
+from ._plan import ControlError
+from ._program_io import ProgramError, clean_environment
 
 _STATE_OF_ROOT = "/var/lib/twinguard"
 

@@ -9,18 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers import (
-    Key,
-    Person,
-    moment,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._ssh_keys import (
-    TYPES,
-    NotAKey,
-    PublicKey,
-    parse_public_key,
-)
+from ._plan import ControlError
+from ._signers import Key, Person, moment
+from ._ssh_keys import TYPES, NotAKey, PublicKey, parse_public_key
 
 _WORD = re.compile(r'(?:[^\s"]|"(?:[^"\\]|\\.)*")+')
 _OPTION = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\.)*)")?(?:,|\Z)')

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, List, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_events import Query, Tally
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
+from ._audit_events import Query, Tally
+from ._controls import finding
 
 _NO_LIST = "no expected users or programs were given, so that no access can be called unexpected"
 

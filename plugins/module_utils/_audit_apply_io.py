@@ -12,24 +12,17 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Set, Tuple, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _audit_host_io as host_io
-from ansible_collections.twinguard.hardening.plugins.module_utils import _audit_rearm as rearm
-from ansible_collections.twinguard.hardening.plugins.module_utils import _audit_state as state
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_calls import arches
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_io import (
-    AuditError,
-    Kernel,
-    NoAudit,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_mounts import below, parse
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_steps import Steps, steps
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_types import Rule
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_watch import (
-    check_options,
-    settle,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._auditd_conf import log_path
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
+from . import _audit_host_io as host_io
+from . import _audit_rearm as rearm
+from . import _audit_state as state
+from ._audit_calls import arches
+from ._audit_io import AuditError, Kernel, NoAudit
+from ._audit_mounts import below, parse
+from ._audit_steps import Steps, steps
+from ._audit_types import Rule
+from ._audit_watch import check_options, settle
+from ._auditd_conf import log_path
+from ._files import (
     Absent,
     DirSpec,
     FilesError,

@@ -14,7 +14,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Dict, FrozenSet, Iterable, NamedTuple, Tuple, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_types import Rule
+from ._audit_types import Rule
 
 EXECUTE, WRITE, READ, ATTRIBUTE = 1, 2, 4, 8
 LETTERS = (("r", READ), ("w", WRITE), ("x", EXECUTE), ("a", ATTRIBUTE))

@@ -11,13 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Collection, Iterable, List, Mapping, Sequence, Tuple, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_calls import (
-    ATTRIBUTE,
-    EXECUTE,
-    READ,
-    WRITE,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_watch import Watch
+from ._audit_calls import ATTRIBUTE, EXECUTE, READ, WRITE
+from ._audit_watch import Watch
 
 PREFIX = ".twinguard-canary-"
 RECORD_MAX = 4096

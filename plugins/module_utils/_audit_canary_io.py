@@ -14,15 +14,8 @@ import sys
 import time
 from typing import Any, Callable, List, Mapping, NamedTuple, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_canary import (
-    PREFIX,
-    Act,
-    Event,
-    Proof,
-    events,
-    judge,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_watch import Watch
+from ._audit_canary import PREFIX, Act, Event, Proof, events, judge
+from ._audit_watch import Watch
 
 _POLL = 0.05
 _ATTRIBUTE = "user.twinguard.canary"

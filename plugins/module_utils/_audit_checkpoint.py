@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, FrozenSet, Mapping, Sequence, Set, Tuple, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_join import Event
+from ._audit_join import Event
 
 MARK = 512
 """How many bytes before the place are compared, so that a new file with an old number is not taken for it."""

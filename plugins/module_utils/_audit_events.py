@@ -11,12 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, Deque, Dict, List, Mapping, Sequence, Tuple, Union, cast
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_join import (
-    Call,
-    Event,
-    parse_call,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_rows import (
+from ._audit_join import Call, Event, parse_call
+from ._audit_rows import (
     Actor,
     NameOf,
     Place,
@@ -27,14 +23,9 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._audit_rows im
     places,
     row,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_syscalls import (
-    flags_argument,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_types import (
-    KEY_MAX,
-    KEY_PREFIX,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ._audit_syscalls import flags_argument
+from ._audit_types import KEY_MAX, KEY_PREFIX
+from ._plan import ControlError
 
 _REMEMBERED = 8192
 _TOLD_APART = 4096

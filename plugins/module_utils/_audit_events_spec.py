@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_syscalls import OPERATIONS
+from ._audit_syscalls import OPERATIONS
 
 _OPERATIONS: dict[str, Any] = {"type": "list", "elements": "str", "choices": list(OPERATIONS)}
 

@@ -15,7 +15,7 @@ import stat
 import time
 from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_watch import Spot
+from ._audit_watch import Spot
 
 Runner = Callable[[Sequence[str]], Tuple[int, str, str]]
 """Runs a program without a shell, in the C locale; gives its status, output and errors."""

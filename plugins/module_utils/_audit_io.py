@@ -16,7 +16,7 @@ import struct
 import time
 from typing import Callable, Dict, List, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_netlink import (
+from ._audit_netlink import (
     AuditCodecError,
     build_backlog_limit,
     build_enabled,
@@ -25,7 +25,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._audit_netlink
     parse_rule,
     parse_status,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_types import Rule, Status
+from ._audit_types import Rule, Status
 
 _NETLINK_AUDIT = 9
 _GET, _SET, _ADD, _DELETE, _LIST, _TRIM, _EQUIVALENT = 1000, 1001, 1011, 1012, 1013, 1014, 1015

@@ -12,9 +12,7 @@ from __future__ import annotations
 import re
 from typing import Iterator, List, NamedTuple, Sequence, Set, Tuple, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_records import (
-    parse_record,
-)
+from ._audit_records import parse_record
 
 AHEAD = 1 << 20
 """How far behind its first record the last one of an event may lie, in bytes."""

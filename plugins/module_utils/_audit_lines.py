@@ -10,19 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Callable, Dict, FrozenSet, List, Tuple, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_calls import (
-    LETTERS,
-    arches,
-    call_numbers,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_netlink import (
-    ACTIONS,
-    FIELDS,
-    FILTERS,
-    TEXTS,
-    AuditCodecError,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_types import Field, Rule
+from ._audit_calls import LETTERS, arches, call_numbers
+from ._audit_netlink import ACTIONS, FIELDS, FILTERS, TEXTS, AuditCodecError
+from ._audit_types import Field, Rule
 
 UNSET = 0xFFFFFFFF
 """The auid of a process that belongs to no login; -1 in the tools."""

@@ -12,19 +12,11 @@ import stat
 from dataclasses import dataclass, field
 from typing import Dict, Iterator, List, NamedTuple, Tuple, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_checkpoint import (
-    MARK,
-    Checkpoint,
-    Progress,
-    mark_of,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_events import Tally
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_join import Joiner
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_records import first_event
-from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
-    FilesError,
-    doing,
-)
+from ._audit_checkpoint import MARK, Checkpoint, Progress, mark_of
+from ._audit_events import Tally
+from ._audit_join import Joiner
+from ._audit_records import first_event
+from ._safe_path import FilesError, doing
 
 PIECE = 1 << 20
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC

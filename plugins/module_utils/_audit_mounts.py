@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Dict, Sequence, Set, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_watch import inside
+from ._audit_watch import inside
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _MAGIC = {

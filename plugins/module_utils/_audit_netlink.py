@@ -14,11 +14,7 @@ import struct
 from functools import lru_cache
 from typing import Dict, FrozenSet, List, Tuple, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_types import (
-    Field,
-    Rule,
-    Status,
-)
+from ._audit_types import Field, Rule, Status
 
 MAX_FIELDS = 64
 _MASK_WORDS = 64

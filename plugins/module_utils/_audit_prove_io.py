@@ -9,26 +9,15 @@ import os
 from dataclasses import asdict
 from typing import Any, Dict, List, Sequence, Set, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _audit_canary as canary
-from ansible_collections.twinguard.hardening.plugins.module_utils import _audit_host_io as host_io
-from ansible_collections.twinguard.hardening.plugins.module_utils import _audit_state as state
-from ansible_collections.twinguard.hardening.plugins.module_utils import _audit_verdict as verdict
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_apply_io import (
-    STATE_DIR,
-    Host,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_canary_io import (
-    Flown,
-    fly,
-    who_we_are,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_rearm import TURN
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_steps import Steps
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
-    DirSpec,
-    FileSpec,
-    read_file,
-)
+from . import _audit_canary as canary
+from . import _audit_host_io as host_io
+from . import _audit_state as state
+from . import _audit_verdict as verdict
+from ._audit_apply_io import STATE_DIR, Host
+from ._audit_canary_io import Flown, fly, who_we_are
+from ._audit_rearm import TURN
+from ._audit_steps import Steps
+from ._files import DirSpec, FileSpec, read_file
 
 CANARIES = f"{STATE_DIR}/canaries.json"
 

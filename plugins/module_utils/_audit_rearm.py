@@ -13,7 +13,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Mapping, Sequence
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_watch import Watch
+from ._audit_watch import Watch
 
 NAME = "twinguard-audit-rearm"
 RULES_PATH = "/etc/audit/twinguard-rearm.rules"

@@ -8,33 +8,17 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, Mapping, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_access import (
-    Evidence,
-    findings,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_checkpoint import (
-    Checkpoint,
-    parse_canaries,
-    parse_checkpoint,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_events import (
-    Tally,
-    parse_query,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_io import Kernel, NoAudit
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_join import Joiner, needles
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_log_io import (
-    opened_log,
-    read_log,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_names_io import user_name
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_rows import moment
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_types import KEY_PREFIX
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
-    read_file,
-    replace_file,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ._audit_access import Evidence, findings
+from ._audit_checkpoint import Checkpoint, parse_canaries, parse_checkpoint
+from ._audit_events import Tally, parse_query
+from ._audit_io import Kernel, NoAudit
+from ._audit_join import Joiner, needles
+from ._audit_log_io import opened_log, read_log
+from ._audit_names_io import user_name
+from ._audit_rows import moment
+from ._audit_types import KEY_PREFIX
+from ._files import read_file, replace_file
+from ._plan import ControlError
 
 _MODE = 0o600
 

@@ -11,11 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple, Union, cast
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_join import (
-    Call,
-    parse_call,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_records import (
+from ._audit_join import Call, parse_call
+from ._audit_records import (
     ENRICHED,
     Record,
     command_line,
@@ -26,7 +23,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._audit_records
     shown,
     text_of,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_syscalls import (
+from ._audit_syscalls import (
     counts_from_cwd,
     flags_argument,
     operation,

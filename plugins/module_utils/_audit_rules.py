@@ -12,28 +12,10 @@ import re
 from functools import lru_cache
 from typing import FrozenSet, Iterable, List, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_calls import (
-    LETTERS,
-    arches,
-    call_names,
-    enough_calls,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_lines import (
-    COMPARISONS,
-    FILE_TYPES,
-    UNSET,
-    ParsedFile,
-    parse_file,
-    parse_line,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_netlink import (
-    ACTIONS,
-    FIELDS,
-    FILTERS,
-    TEXTS,
-    AuditCodecError,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_types import Field, Rule
+from ._audit_calls import LETTERS, arches, call_names, enough_calls
+from ._audit_lines import COMPARISONS, FILE_TYPES, UNSET, ParsedFile, parse_file, parse_line
+from ._audit_netlink import ACTIONS, FIELDS, FILTERS, TEXTS, AuditCodecError
+from ._audit_types import Field, Rule
 
 # All that has to do with the text of rules.
 __all__ = [

@@ -12,11 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_calls import watch_calls
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_mounts import magic
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_steps import brief
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_types import Field, Rule
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_watch import Watch, inside
+from ._audit_calls import watch_calls
+from ._audit_mounts import magic
+from ._audit_steps import brief
+from ._audit_types import Field, Rule
+from ._audit_watch import Watch, inside
 
 _SYSCALL, _PATH = 1300, 1302
 # Fields that are weighed here; any other one narrows a rule to some processes or outcomes.

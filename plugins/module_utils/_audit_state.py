@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Dict, FrozenSet, List, Mapping, Sequence, Tuple, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_mounts import Mount, below
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_rearm import (
+from ._audit_mounts import Mount, below
+from ._audit_rearm import (
     HEADER,
     NAME,
     PATH_UNIT,
@@ -20,29 +20,12 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._audit_rearm i
     rules_text,
     service_unit,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_rules import (
-    render_file,
-    render_line,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_steps import (
-    Steps,
-    after,
-    listing,
-    steps,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_types import (
-    KEY_PREFIX,
-    Field,
-    Rule,
-    Status,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_watch import (
-    Watch,
-    clusters,
-    rules_of,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._auditd_conf import merged
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import Change, Plan
+from ._audit_rules import render_file, render_line
+from ._audit_steps import Steps, after, listing, steps
+from ._audit_types import KEY_PREFIX, Field, Rule, Status
+from ._audit_watch import Watch, clusters, rules_of
+from ._auditd_conf import merged
+from ._plan import Change, Plan
 
 LOCK_FILE = "/etc/audit/rules.d/zzz-twinguard-locked.rules"
 BOOT_FILE = "/etc/audit/audit.rules"

@@ -9,11 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Collection, Dict, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_rules import (
-    canonical,
-    show,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_types import Rule
+from ._audit_rules import canonical, show
+from ._audit_types import Rule
 
 _LONG = re.compile(r" -S [^ ]{60,}")
 

@@ -8,35 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, List, Mapping, Sequence, Tuple, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_calls import unseen_calls
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_canary import Act, Proof
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_mounts import (
-    filesystem,
-    overlays,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_rules import canonical
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_shadow import (
-    Shadow,
-    hides,
-    others,
-    shadows,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_state import (
-    LOCKED,
-    Found,
-    Want,
-    boot_problems,
-    stale,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_steps import (
-    brief,
-    differences,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_watch import (
-    Watch,
-    rules_of,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
+from ._audit_calls import unseen_calls
+from ._audit_canary import Act, Proof
+from ._audit_mounts import filesystem, overlays
+from ._audit_rules import canonical
+from ._audit_shadow import Shadow, hides, others, shadows
+from ._audit_state import LOCKED, Found, Want, boot_problems, stale
+from ._audit_steps import brief, differences
+from ._audit_watch import Watch, rules_of
+from ._controls import finding
 
 _SHOWN = 5
 _B32 = 0x80000000

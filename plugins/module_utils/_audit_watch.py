@@ -10,18 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, FrozenSet, Iterator, Mapping, Sequence, Tuple, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_calls import (
-    LETTERS,
-    READ,
-    watch_calls,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_types import (
-    KEY_MAX,
-    KEY_PREFIX,
-    Field,
-    Rule,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ._audit_calls import LETTERS, READ, watch_calls
+from ._audit_types import KEY_MAX, KEY_PREFIX, Field, Rule
+from ._plan import ControlError
 
 _MASKS = dict(LETTERS)
 _KEY = re.compile(r"[A-Za-z0-9_.-]+")

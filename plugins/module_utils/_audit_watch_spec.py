@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._auditd_conf import SETTINGS
+from ._auditd_conf import SETTINGS
 
 _READER: dict[str, Any] = {
     "user": {"type": "str"},

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Mapping, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ._plan import ControlError
 
 _LINE = re.compile(r"^[ \t]*([A-Za-z_0-9]+)[ \t]*=[ \t]*(.*?)[ \t]*$")
 _SPACE = re.compile(r"[0-9]+%?")

@@ -17,20 +17,15 @@ import time
 from dataclasses import dataclass
 from typing import Dict, Iterator, List, Optional, Set, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_ledger as ledger
-from ansible_collections.twinguard.hardening.plugins.module_utils import (
-    _batch_manifest as manifests,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_names as names
-from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_trust as trust
-from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_verdict as verdict
-from ansible_collections.twinguard.hardening.plugins.module_utils import _openssl_io as openssl
-from ansible_collections.twinguard.hardening.plugins.module_utils._allowed_signers import Entry
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_disk_io import (
-    READ,
-    digest_fd,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
+from . import _batch_ledger as ledger
+from . import _batch_manifest as manifests
+from . import _batch_names as names
+from . import _batch_trust as trust
+from . import _batch_verdict as verdict
+from . import _openssl_io as openssl
+from ._allowed_signers import Entry
+from ._batch_disk_io import READ, digest_fd
+from ._batch_types import (
     DATA,
     INDEX,
     KEY,
@@ -41,13 +36,8 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types i
     Reason,
     Refused,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._openssl_io import Run
-from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
-    FilesError,
-    doing,
-    kind_of,
-    open_dir,
-)
+from ._openssl_io import Run
+from ._safe_path import FilesError, doing, kind_of, open_dir
 
 _LINK_WAIT = 2.0  # seconds; sftp-server renames by a second link, which it then removes
 _POLL = 0.05

@@ -17,23 +17,12 @@ import stat
 from dataclasses import dataclass
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_names as names
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import replace_file
-from ansible_collections.twinguard.hardening.plugins.module_utils._journal_io import (
-    CREATE,
-    LIST,
-    write_all,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._openssl_io import CHUNK
-from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
-    FilesError,
-    doing,
-    kind_of,
-    locate,
-    open_dir,
-    read_file,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._stage_io import mark_of, sweep
+from . import _batch_names as names
+from ._files import replace_file
+from ._journal_io import CREATE, LIST, write_all
+from ._openssl_io import CHUNK
+from ._safe_path import FilesError, doing, kind_of, locate, open_dir, read_file
+from ._stage_io import mark_of, sweep
 
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MANY = 32  # files; above it one flush of the file system is cheaper than one of each

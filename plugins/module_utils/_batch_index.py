@@ -14,11 +14,8 @@ import re
 from dataclasses import dataclass
 from typing import Iterable, List, Optional, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_names import check_names
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
-    Reason,
-    Refused,
-)
+from ._batch_names import check_names
+from ._batch_types import Reason, Refused
 
 BLOCK = 512
 END = bytes(2 * BLOCK)

@@ -20,14 +20,8 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_names import (
-    is_batch,
-    is_sender,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
-    Reason,
-    Refused,
-)
+from ._batch_names import is_batch, is_sender
+from ._batch_types import Reason, Refused
 
 FORMAT = "twinguard-ledger-1"
 KEPT = 1000

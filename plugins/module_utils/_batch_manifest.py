@@ -15,12 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Dict, List, Optional, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_names import (
-    is_batch,
-    is_sender,
-    shown,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
+from ._batch_names import is_batch, is_sender, shown
+from ._batch_types import (
     DATA,
     INDEX,
     KEY,

@@ -16,34 +16,18 @@ import os
 from dataclasses import replace
 from typing import Iterator, List, Optional, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_check_io as checks
-from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_disk_io as disk
-from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_ledger as ledger
-from ansible_collections.twinguard.hardening.plugins.module_utils import (
-    _batch_publish_io as publish,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_verdict as verdict
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_manifest import (
-    LIMIT,
-    to_text,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_names import (
-    is_batch,
-    shown,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
-    MANIFEST,
-    OpenOptions,
-    Outcome,
-    Reason,
-    Refused,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._journal_io import unlink_quietly
-from ansible_collections.twinguard.hardening.plugins.module_utils._openssl_io import Run
-from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
-    doing,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._stage_io import lock_state_dir
+from . import _batch_check_io as checks
+from . import _batch_disk_io as disk
+from . import _batch_ledger as ledger
+from . import _batch_publish_io as publish
+from . import _batch_verdict as verdict
+from ._batch_manifest import LIMIT, to_text
+from ._batch_names import is_batch, shown
+from ._batch_types import MANIFEST, OpenOptions, Outcome, Reason, Refused
+from ._journal_io import unlink_quietly
+from ._openssl_io import Run
+from ._safe_path import doing
+from ._stage_io import lock_state_dir
 
 _WHY = "reason.json"
 _MOVING = ".tg-"

@@ -16,16 +16,9 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any, Dict, Iterable, Optional, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_names import (
-    is_batch,
-    is_sender,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
-    MAXIMUM_ITERATIONS,
-    MINIMUM_PASSPHRASE_ITERATIONS,
-    SealOptions,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import SECRET, ControlError
+from ._batch_names import is_batch, is_sender
+from ._batch_types import MAXIMUM_ITERATIONS, MINIMUM_PASSPHRASE_ITERATIONS, SealOptions
+from ._plan import SECRET, ControlError
 
 FORMAT = "twinguard-sealed-1"
 SHORTEST_PASSPHRASE = 20

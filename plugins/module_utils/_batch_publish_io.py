@@ -14,48 +14,19 @@ import hashlib
 import os
 from typing import Dict, Iterator, List, Set, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_disk_io as disk
-from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_ledger as ledger
-from ansible_collections.twinguard.hardening.plugins.module_utils import _openssl_io as openssl
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_check_io import Checked
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_index import (
-    END,
-    Item,
-    check_size,
-    header,
-    padding,
-    parse_index,
-    total,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_names import (
-    parents,
-    shown,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_plan import passphrase
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
-    DATA,
-    INDEX,
-    KEY,
-    OpenOptions,
-    Reason,
-    Refused,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._journal_io import (
-    LIST,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._openssl_io import (
-    CHUNK,
-    Run,
-    Stream,
-    put,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import ProgramError
-from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
-    FilesError,
-    doing,
-    remove_tree,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._stage_io import mark_of
+from . import _batch_disk_io as disk
+from . import _batch_ledger as ledger
+from . import _openssl_io as openssl
+from ._batch_check_io import Checked
+from ._batch_index import END, Item, check_size, header, padding, parse_index, total
+from ._batch_names import parents, shown
+from ._batch_plan import passphrase
+from ._batch_types import DATA, INDEX, KEY, OpenOptions, Reason, Refused
+from ._journal_io import LIST
+from ._openssl_io import CHUNK, Run, Stream, put
+from ._program_io import ProgramError
+from ._safe_path import FilesError, doing, remove_tree
+from ._stage_io import mark_of
 
 LEDGER = "/ledger.json"
 _SPARE = 16 * 1024 * 1024  # bytes that shall stay free, for the ledger and directories

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Sequence
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
+from ._batch_types import (
     MINIMUM_PASSPHRASE_ITERATIONS,
     Identity,
     OpenOptions,
@@ -15,18 +15,10 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types i
     Sealed,
     SealOptions,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import (
-    Change,
-    ControlError,
-    Plan,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers import (
-    allowed_signers,
-    parse_people,
-    revocations,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers_spec import PEOPLE
+from ._controls import finding
+from ._plan import Change, ControlError, Plan
+from ._signers import allowed_signers, parse_people, revocations
+from ._signers_spec import PEOPLE
 
 # Options that name a file with a secret are not secret: no_log is False, or Ansible warns of their names.
 SEAL_SPEC: Dict[str, Any] = {

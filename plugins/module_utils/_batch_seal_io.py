@@ -17,24 +17,12 @@ import secrets
 import time
 from typing import Iterator, List, Optional, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_disk_io as disk
-from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_plan as plan
-from ansible_collections.twinguard.hardening.plugins.module_utils import _openssl_io as openssl
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_index import (
-    END,
-    INDEX_LIMIT,
-    Item,
-    archive_size,
-    header,
-    padding,
-    render_index,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_manifest import (
-    Manifest,
-    Sum,
-    render,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
+from . import _batch_disk_io as disk
+from . import _batch_plan as plan
+from . import _openssl_io as openssl
+from ._batch_index import END, INDEX_LIMIT, Item, archive_size, header, padding, render_index
+from ._batch_manifest import Manifest, Sum, render
+from ._batch_types import (
     DATA,
     INDEX,
     KEY,
@@ -44,19 +32,10 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types i
     Sealed,
     SealOptions,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._journal_io import (
-    unlink_quietly,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._openssl_io import CHUNK, Run, put
-from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
-    FilesError,
-    doing,
-    remove_tree,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._stage_io import (
-    lock_state_dir,
-    mark_of,
-)
+from ._journal_io import unlink_quietly
+from ._openssl_io import CHUNK, Run, put
+from ._safe_path import FilesError, doing, remove_tree
+from ._stage_io import lock_state_dir, mark_of
 
 STATE, SECRET_KEY = "/seal.json", "/seal.key"
 _KEY_BYTES = 32

@@ -17,20 +17,12 @@ import sys
 import time
 from typing import Any, List, Mapping, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_send as send
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_seal_io import seal
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
-    MANIFEST,
-    SealOptions,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
-    ProgramError,
-    clean_environment,
-    run,
-    say,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import FilesError
+from . import _batch_send as send
+from ._batch_seal_io import seal
+from ._batch_types import MANIFEST, SealOptions
+from ._plan import ControlError
+from ._program_io import ProgramError, clean_environment, run, say
+from ._safe_path import FilesError
 
 _ASKING = 120.0  # seconds for some small answers
 

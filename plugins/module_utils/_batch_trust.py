@@ -13,16 +13,9 @@ import base64
 import textwrap
 from typing import List, Sequence, Set, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._allowed_signers import (
-    Entry,
-    parse_allowed_signers,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
-    NAMESPACE,
-    Reason,
-    Refused,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._ssh_keys import (
+from ._allowed_signers import Entry, parse_allowed_signers
+from ._batch_types import NAMESPACE, Reason, Refused
+from ._ssh_keys import (
     ARMOR_BEGIN,
     ARMOR_END,
     NotAKey,

@@ -11,30 +11,12 @@ from __future__ import annotations
 import json
 from typing import Iterable, List, Optional, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_index import (
-    INDEX_LIMIT,
-    SALT,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_manifest import (
-    Manifest,
-    expected_names,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_names import (
-    is_batch,
-    is_sender,
-    shown,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_plan import check_paths
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
-    INDEX,
-    KEY,
-    MANIFEST,
-    SIGNATURE,
-    OpenOptions,
-    Reason,
-    Refused,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ._batch_index import INDEX_LIMIT, SALT
+from ._batch_manifest import Manifest, expected_names
+from ._batch_names import is_batch, is_sender, shown
+from ._batch_plan import check_paths
+from ._batch_types import INDEX, KEY, MANIFEST, SIGNATURE, OpenOptions, Reason, Refused
+from ._plan import ControlError
 
 CLOCKS_DIFFER = 300
 """Seconds that the clocks of sender and receiver may differ."""

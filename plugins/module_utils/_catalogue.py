@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._control_types import (
+from ._control_types import (
     ACCOUNTS,
     COLLECTION,
     COST,

@@ -5,14 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._control_types import (
-    ACCOUNTS,
-    POISONING,
-    TAMPERING,
-    THEFT,
-    Control,
-    nist,
-)
+from ._control_types import ACCOUNTS, POISONING, TAMPERING, THEFT, Control, nist
 
 GIT_SIGNING = (
     Control(

@@ -5,14 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._control_types import (
-    COLLECTION,
-    LOCAL_DATA,
-    THEFT,
-    Control,
-    cis_windows,
-    nist,
-)
+from ._control_types import COLLECTION, LOCAL_DATA, THEFT, Control, cis_windows, nist
 
 _BOUNDARY = nist("SC-7", "Boundary Protection")
 _DENY_BY_DEFAULT = nist("SC-7(5)", "Boundary Protection: Deny by Default, Allow by Exception")

@@ -19,7 +19,7 @@ import os
 from dataclasses import dataclass
 from typing import Callable, Sequence
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._journal_io import (
+from ._journal_io import (
     Dirs,
     Entry,
     Journal,
@@ -28,19 +28,9 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._journal_io im
     take_back,
     unlink_quietly,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
-    Entry as ScanEntry,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
-    FilesError,
-    FileState,
-    doing,
-    locate,
-    read_file,
-    remove_tree,
-    scan,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._stage_io import (
+from ._safe_path import Entry as ScanEntry
+from ._safe_path import FilesError, FileState, doing, locate, read_file, remove_tree, scan
+from ._stage_io import (
     back_up,
     create_file,
     lock_state_dir,
@@ -50,15 +40,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._stage_io impo
     sweep,
     temp_name,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._wanted_io import (
-    Absent,
-    DirSpec,
-    FileSpec,
-    Step,
-    Wanted,
-    inspect_files,
-    plan_files,
-)
+from ._wanted_io import Absent, DirSpec, FileSpec, Step, Wanted, inspect_files, plan_files
 
 # All that a module needs; the files behind it are details.
 __all__ = [

@@ -9,11 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Sequence
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_types import (
-    Limit,
-    Policy,
-    Route,
-)
+from ._gateway_types import Limit, Policy, Route
 
 ZONE_SIZE = "10m"  # about 160,000 addresses
 

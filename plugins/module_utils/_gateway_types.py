@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_keys import Credential
+from ._gateway_keys import Credential
 
 
 @dataclass(frozen=True)

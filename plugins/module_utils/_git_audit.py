@@ -10,17 +10,11 @@ import json
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._allowed_signers import (
-    parse_allowed_signers,
-    people_of,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_trust import (
-    Policy,
-    parse_policy,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_verdict import Verdict
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ._allowed_signers import parse_allowed_signers, people_of
+from ._controls import finding
+from ._git_trust import Policy, parse_policy
+from ._git_verdict import Verdict
+from ._plan import ControlError
 
 CONTROL = "git.history"
 WHOLE = ("replaced", "grafted", "shallow")

@@ -11,13 +11,9 @@ import stat
 import time
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
-    FilesError,
-    read_file,
-    replace_file,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_audit import (
+from ._controls import finding
+from ._files import FilesError, read_file, replace_file
+from ._git_audit import (
     CONTROL,
     Target,
     Tip,
@@ -28,28 +24,14 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._git_audit imp
     tag_names,
     targets,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_cache import (
-    Kept,
-    Question,
-    parse,
-    render,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_objects import shown
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_read_io import (
-    GitFailure,
-    Repository,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_trust import (
-    Accepted,
-    parse_accepted,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_verdict import (
-    Verdict,
-    counts,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_verify_io import Work, verify
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import ProgramError
+from ._git_cache import Kept, Question, parse, render
+from ._git_objects import shown
+from ._git_read_io import GitFailure, Repository
+from ._git_trust import Accepted, parse_accepted
+from ._git_verdict import Verdict, counts
+from ._git_verify_io import Work, verify
+from ._plan import ControlError
+from ._program_io import ProgramError
 
 _WRITABLE = stat.S_IWGRP | stat.S_IWOTH
 

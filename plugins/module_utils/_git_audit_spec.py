@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers_spec import (
-    HISTORY,
-    PEOPLE,
-)
+from ._signers_spec import HISTORY, PEOPLE
 
 ARGUMENT_SPEC: Dict[str, Any] = {
     "repositories": {

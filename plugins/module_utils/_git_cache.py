@@ -15,7 +15,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_verdict import Verdict
+from ._git_verdict import Verdict
 
 _VERSION = 1
 # Whatever a file may hold that is not what was written there.

@@ -9,13 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_verdict import Verdict
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import (
-    Change,
-    ControlError,
-    Plan,
-)
+from ._controls import finding
+from ._git_verdict import Verdict
+from ._plan import Change, ControlError, Plan
 
 CONTROL = "git.deploy"
 _SHOWN = 5

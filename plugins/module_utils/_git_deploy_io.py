@@ -19,33 +19,15 @@ import tempfile
 import time
 from typing import Any, Dict, Iterator, Mapping, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _git_deploy as deploy
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
-    FilesError,
-    read_file,
-    replace_file,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_cache import (
-    Question,
-    parse,
-    render,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_objects import shown
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_read_io import (
-    GitFailure,
-    Repository,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_trust import (
-    Policy,
-    parse_policy,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_verify_io import Work, verify
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
-    ProgramError,
-    clean_environment,
-    run,
-)
+from . import _git_deploy as deploy
+from ._files import FilesError, read_file, replace_file
+from ._git_cache import Question, parse, render
+from ._git_objects import shown
+from ._git_read_io import GitFailure, Repository
+from ._git_trust import Policy, parse_policy
+from ._git_verify_io import Work, verify
+from ._plan import ControlError
+from ._program_io import ProgramError, clean_environment, run
 
 _INCOMING = "refs/twinguard/incoming"
 _UNDER_WAY = "refs/twinguard/under-way"

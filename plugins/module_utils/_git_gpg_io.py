@@ -9,18 +9,11 @@ import os
 import tempfile
 from typing import Dict, List, Sequence, Set, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_objects import shown
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_spawn_io import find_program
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_verdict import (
-    Claim,
-    Verdict,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
-    ProgramError,
-    clean_environment,
-    run,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers import Key, Person
+from ._git_objects import shown
+from ._git_spawn_io import find_program
+from ._git_verdict import Claim, Verdict
+from ._program_io import ProgramError, clean_environment, run
+from ._signers import Key, Person
 
 # What gpg says about a signature that is mathematically right but does not count.
 _REFUSED = {

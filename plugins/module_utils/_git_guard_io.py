@@ -13,12 +13,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _git_guard as guard
+from . import _git_guard as guard
 
 # Named so that Ansible sends it along: the program is made of it.
-from ansible_collections.twinguard.hardening.plugins.module_utils import _git_hook_io as hook_io
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
+from . import _git_hook_io as hook_io
+from ._controls import finding
+from ._files import (
     Absent,
     DirSpec,
     FilesError,
@@ -29,25 +29,12 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._files import 
     read_file,
     unfinished,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_trial_io import (
-    as_user,
-    try_push,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_trust import parse_policy
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError, Plan
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_files_io import (
-    entry,
-    program_files,
-    readable,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
-    run,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers import (
-    allowed_signers,
-    lint,
-    revocations,
-)
+from ._git_trial_io import as_user, try_push
+from ._git_trust import parse_policy
+from ._plan import ControlError, Plan
+from ._program_files_io import entry, program_files, readable
+from ._program_io import run
+from ._signers import allowed_signers, lint, revocations
 
 _WORKERS = 4
 _TOOLS = ("git", "ssh-keygen")

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers_spec import (
-    HISTORY,
-    PEOPLE,
-)
+from ._signers_spec import HISTORY, PEOPLE
 
 _REPOSITORY: Dict[str, Any] = {
     # Not 'path': that would expand variables and '~' before anyone can refuse them.

@@ -14,10 +14,7 @@ import fnmatch
 import re
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_trust import (
-    Accepted,
-    render_accepted,
-)
+from ._git_trust import Accepted, render_accepted
 
 NAME = "twinguard-git-guard"
 """Under which the hook writes to the journal."""

@@ -18,22 +18,12 @@ import syslog
 import time
 from typing import Any, Dict, List, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _git_hook as hook
-from ansible_collections.twinguard.hardening.plugins.module_utils._control_error import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_read_io import (
-    QUARANTINE,
-    Repository,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_trust import (
-    Accepted,
-    parse_accepted,
-    parse_policy,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_verify_io import verify
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
-    ProgramError,
-    run,
-)
+from . import _git_hook as hook
+from ._control_error import ControlError
+from ._git_read_io import QUARANTINE, Repository
+from ._git_trust import Accepted, parse_accepted, parse_policy
+from ._git_verify_io import verify
+from ._program_io import ProgramError, run
 
 # Who pushes, as the usual servers tell their hooks; the last one is all that plain ssh says.
 _PUSHERS = ("GL_USER", "GL_USERNAME", "GITEA_PUSHER_NAME", "REMOTE_USER", "SSH_CONNECTION")

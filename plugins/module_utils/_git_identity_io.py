@@ -12,32 +12,15 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Sequence, Tuple, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _git_config as config
-from ansible_collections.twinguard.hardening.plugins.module_utils import _git_key_io as key_io
-from ansible_collections.twinguard.hardening.plugins.module_utils import _git_signing as signing
-from ansible_collections.twinguard.hardening.plugins.module_utils._account_io import (
-    Account,
-    AccountError,
-    as_account,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
-    DirSpec,
-    FileSpec,
-    Transaction,
-    Wanted,
-    plan_files,
-    read_file,
-    unfinished,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_desk_io import (
-    Desk,
-    Runner,
-    desk,
-    text_of,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_proof_io import Proof, prove
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import Change, Plan
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import ProgramError
+from . import _git_config as config
+from . import _git_key_io as key_io
+from . import _git_signing as signing
+from ._account_io import Account, AccountError, as_account
+from ._files import DirSpec, FileSpec, Transaction, Wanted, plan_files, read_file, unfinished
+from ._git_desk_io import Desk, Runner, desk, text_of
+from ._git_proof_io import Proof, prove
+from ._plan import Change, Plan
+from ._program_io import ProgramError
 
 _SYSTEM = "/etc/gitconfig"
 _KEPT_BACK = "; everything is as it was before"

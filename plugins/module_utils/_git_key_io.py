@@ -8,23 +8,11 @@ from __future__ import annotations
 import os
 from typing import Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
-    DirSpec,
-    FileSpec,
-    Transaction,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_desk_io import (
-    MAKING,
-    Desk,
-    secret_file,
-    text_of,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_signing import (
-    Identity,
-    secret_keys,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import Change
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import ProgramError
+from ._files import DirSpec, FileSpec, Transaction
+from ._git_desk_io import MAKING, Desk, secret_file, text_of
+from ._git_signing import Identity, secret_keys
+from ._plan import Change
+from ._program_io import ProgramError
 
 PURPOSE = "git-signing"
 TO_COME = "(the fingerprint of the new key)"

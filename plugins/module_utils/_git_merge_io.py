@@ -9,11 +9,8 @@ import os
 import tempfile
 from typing import Optional
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_objects import OBJECT_ID
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_read_io import (
-    GitFailure,
-    Repository,
-)
+from ._git_objects import OBJECT_ID
+from ._git_read_io import GitFailure, Repository
 
 # As a forge merges: nothing that the repository or the host has been told otherwise.
 _SETTINGS = ("merge.renames=true", "merge.directoryRenames=conflict", "diff.renameLimit=1000")

@@ -13,26 +13,12 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _git_signing as signing
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_config import (
-    Setting,
-    render,
-    signing_only,
-    value_of,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_desk_io import Desk, text_of
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_signing_why import (
-    NEEDS_PERSON,
-    why,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
-    Done,
-    ProgramError,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._ssh_keys import (
-    NotAKey,
-    parse_signature,
-)
+from . import _git_signing as signing
+from ._git_config import Setting, render, signing_only, value_of
+from ._git_desk_io import Desk, text_of
+from ._git_signing_why import NEEDS_PERSON, why
+from ._program_io import Done, ProgramError
+from ._ssh_keys import NotAKey, parse_signature
 
 # No hook of anybody's, and nothing that goes on behind our back.
 _GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "maintenance.auto=false")

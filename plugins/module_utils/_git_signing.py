@@ -9,12 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import SECRET, ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._ssh_keys import (
-    NotAKey,
-    parse_public_key,
-)
+from ._controls import finding
+from ._plan import SECRET, ControlError
+from ._ssh_keys import NotAKey, parse_public_key
 
 LITERAL = "key::"
 SOCKET_ROOM = 107  # bytes of a socket's path that the kernel takes

@@ -9,48 +9,17 @@ import os
 import time
 from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _git_signing as signing
-from ansible_collections.twinguard.hardening.plugins.module_utils._account_io import (
-    Account,
-    AccountError,
-    account,
-    account_of,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
-    FilesError,
-    FileSpec,
-    Transaction,
-    Wanted,
-    plan_files,
-    read_file,
-    unfinished,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_desk_io import (
-    Runner,
-    text_of,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_identity_io import (
-    Task,
-    parent_dirs,
-    settle,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_key_io import PURPOSE
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import (
-    SECRET,
-    Change,
-    ControlError,
-    Plan,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import ProgramError
-from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import open_dir
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers import (
-    Person,
-    allowed_signers,
-    lint,
-    parse_people,
-    revocations,
-)
+from . import _git_signing as signing
+from ._account_io import Account, AccountError, account, account_of
+from ._controls import finding
+from ._files import FilesError, FileSpec, Transaction, Wanted, plan_files, read_file, unfinished
+from ._git_desk_io import Runner, text_of
+from ._git_identity_io import Task, parent_dirs, settle
+from ._git_key_io import PURPOSE
+from ._plan import SECRET, Change, ControlError, Plan
+from ._program_io import ProgramError
+from ._safe_path import open_dir
+from ._signers import Person, allowed_signers, lint, parse_people, revocations
 
 _SHORTEST = 5  # characters of a passphrase; ssh-keygen takes no shorter one
 

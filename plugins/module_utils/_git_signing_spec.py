@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers_spec import PEOPLE
+from ._signers_spec import PEOPLE
 
 _IDENTITY: dict[str, Any] = {
     "scope": {"type": "str", "choices": ["user", "system", "repository"], "default": "user"},

@@ -13,11 +13,8 @@ import os
 from collections import deque
 from typing import Deque, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_objects import shown
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
-    ProgramError,
-    clean_environment,
-)
+from ._git_objects import shown
+from ._program_io import ProgramError, clean_environment
 
 _MOST_OUTPUT = 4096
 

@@ -16,16 +16,8 @@ import pwd
 import zlib
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_guard import (
-    Trial,
-    judge,
-    trial_ref,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
-    Done,
-    ProgramError,
-    run,
-)
+from ._git_guard import Trial, judge, trial_ref
+from ._program_io import Done, ProgramError, run
 
 SECONDS = 60.0
 _WHO = "twinguard trial <trial@twinguard.invalid> %d +0000"

@@ -9,13 +9,9 @@ import hashlib
 import re
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._control_error import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_objects import OBJECT_ID
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers import (
-    Key,
-    Person,
-    parse_people,
-)
+from ._control_error import ControlError
+from ._git_objects import OBJECT_ID
+from ._signers import Key, Person, parse_people
 
 CLOCK_SKEW = 600
 """Seconds by which clocks may differ when nothing else is said."""

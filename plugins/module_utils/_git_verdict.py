@@ -11,19 +11,10 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_objects import Signed, shown
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_trust import Policy
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers import (
-    NAMESPACE_GIT,
-    Key,
-    Person,
-    stamp,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._ssh_keys import (
-    NotAKey,
-    Signature,
-    parse_signature,
-)
+from ._git_objects import Signed, shown
+from ._git_trust import Policy
+from ._signers import NAMESPACE_GIT, Key, Person, stamp
+from ._ssh_keys import NotAKey, Signature, parse_signature
 
 GOOD = ("good", "excepted")
 """What is accepted; every other status is a refusal."""

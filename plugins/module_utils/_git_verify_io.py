@@ -12,43 +12,13 @@ from __future__ import annotations
 
 from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_objects import (
-    NotAnObject,
-    Signed,
-    parse_commit,
-    parse_tag,
-    shown,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_read_io import (
-    GitFailure,
-    Repository,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_spawn_io import (
-    Check,
-    check_all,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_trust import (
-    Accepted,
-    Policy,
-    seen_times,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_verdict import (
-    Claim,
-    Times,
-    Verdict,
-    claim,
-    exception,
-    refusal,
-    spread,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers import (
-    NAMESPACE_GIT,
-    Key,
-    Person,
-    allowed_signers,
-    stamp,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._ssh_keys import Signature
+from ._git_objects import NotAnObject, Signed, parse_commit, parse_tag, shown
+from ._git_read_io import GitFailure, Repository
+from ._git_spawn_io import Check, check_all
+from ._git_trust import Accepted, Policy, seen_times
+from ._git_verdict import Claim, Times, Verdict, claim, exception, refusal, spread
+from ._signers import NAMESPACE_GIT, Key, Person, allowed_signers, stamp
+from ._ssh_keys import Signature
 
 _DEEPEST_TAG = 5
 
@@ -294,9 +264,7 @@ def _prove(place: Repository, claims: Sequence[Claim], work: Work) -> List[Verdi
     pgp = [one for one in claims if one.signature is None]
     if pgp:
         # Loaded only by those who use it: the hook starts at each push.
-        from ansible_collections.twinguard.hardening.plugins.module_utils._git_gpg_io import (  # noqa: PLC0415
-            check_openpgp,
-        )
+        from ._git_gpg_io import check_openpgp  # noqa: PLC0415
 
         verdicts += check_openpgp(pgp)
     return [_merge(place, one, verdict, work) for one, verdict in verdicts]
@@ -322,9 +290,7 @@ def _merge(place: Repository, one: Claim, verdict: Verdict, work: Work) -> Verdi
     """A forge's merge is good only when git makes the same tree of the same two parents."""
     if not one.forge or verdict.status != "good":
         return verdict
-    from ansible_collections.twinguard.hardening.plugins.module_utils._git_merge_io import (  # noqa: PLC0415
-        merged_tree,
-    )
+    from ._git_merge_io import merged_tree  # noqa: PLC0415
 
     work.merges += 1
     try:

@@ -13,24 +13,12 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _intake_host_io as host_io
-from ansible_collections.twinguard.hardening.plugins.module_utils import _sftp_wire as wire
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
-    read_file,
-    remove_tree,
-    replace_file,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._intake_zone import (
-    PROBE_DIR,
-    Zone,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._intake_zone_files import (
-    PROBE_KEYS_DIR,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
-    clean_environment,
-    run,
-)
+from . import _intake_host_io as host_io
+from . import _sftp_wire as wire
+from ._files import read_file, remove_tree, replace_file
+from ._intake_zone import PROBE_DIR, Zone
+from ._intake_zone_files import PROBE_KEYS_DIR
+from ._program_io import clean_environment, run
 
 _SECONDS = 60.0
 

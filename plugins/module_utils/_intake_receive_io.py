@@ -14,24 +14,11 @@ import time
 from dataclasses import asdict
 from typing import Any, Dict, Mapping, Sequence
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_open_io import open_batches
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
-    Identity,
-    OpenOptions,
-    Outcome,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
-    ProgramError,
-    run,
-    say,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
-    FilesError,
-    read_file,
-    remove_tree,
-    scan,
-)
+from ._batch_open_io import open_batches
+from ._batch_types import Identity, OpenOptions, Outcome
+from ._plan import ControlError
+from ._program_io import ProgramError, run, say
+from ._safe_path import FilesError, read_file, remove_tree, scan
 
 _PRIORITY = {"published": 6, "already": 6, "quarantined": 4}
 

@@ -11,13 +11,10 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_names import is_sender
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_send import known_hosts
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._ssh_keys import (
-    NotAKey,
-    parse_public_key,
-)
+from ._batch_names import is_sender
+from ._batch_send import known_hosts
+from ._plan import ControlError
+from ._ssh_keys import NotAKey, parse_public_key
 
 USER = "twinguard-sender"
 """The user that seals and sends. It may read the sources by `groups` and has no login."""

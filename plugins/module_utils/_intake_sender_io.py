@@ -10,16 +10,12 @@ import os
 import tempfile
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import (
-    _batch_send_main_io as send_io,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils import _intake_host_io as host_io
-from ansible_collections.twinguard.hardening.plugins.module_utils import (
-    _intake_secrets_io as keys_io,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_send import sftp_command
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
+from . import _batch_send_main_io as send_io
+from . import _intake_host_io as host_io
+from . import _intake_secrets_io as keys_io
+from ._batch_send import sftp_command
+from ._controls import finding
+from ._files import (
     Absent,
     DirSpec,
     FilesError,
@@ -32,7 +28,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._files import 
     scan,
     unfinished,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._intake_sender import (
+from ._intake_sender import (
     CONFIG_DIR,
     PROGRAM,
     STATE_DIR,
@@ -42,12 +38,9 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._intake_sender
     job_files,
     parse_jobs,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._intake_zone_state import COMMENT
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import Change, Plan
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_files_io import (
-    LIB_DIR,
-    program_files,
-)
+from ._intake_zone_state import COMMENT
+from ._plan import Change, Plan
+from ._program_files_io import LIB_DIR, program_files
 
 TRANSACTION_DIR = "/var/lib/twinguard/sender"
 _LIB = f"{LIB_DIR}/{PROGRAM}"

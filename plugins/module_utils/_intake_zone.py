@@ -10,18 +10,11 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_names import is_sender
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import NAMESPACE
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers import (
-    Person,
-    parse_people,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._ssh_keys import (
-    NotAKey,
-    parse_public_key,
-    weakness,
-)
+from ._batch_names import is_sender
+from ._batch_types import NAMESPACE
+from ._plan import ControlError
+from ._signers import Person, parse_people
+from ._ssh_keys import NotAKey, parse_public_key, weakness
 
 USER = "twinguard-intake"
 """The user and group that open batches. Nobody can log in as it."""

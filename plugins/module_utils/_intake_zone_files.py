@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import MANIFEST
-from ansible_collections.twinguard.hardening.plugins.module_utils._intake_zone import (
+from ._batch_types import MANIFEST
+from ._intake_zone import (
     CONFIG_DIR,
     LOG_DIR,
     PROBE_DIR,

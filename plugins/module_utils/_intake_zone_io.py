@@ -9,17 +9,13 @@ import os
 import stat
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _intake_collect_io as _c_io
-from ansible_collections.twinguard.hardening.plugins.module_utils import _intake_host_io as host_io
-from ansible_collections.twinguard.hardening.plugins.module_utils import _intake_receive_io as _r_io
-from ansible_collections.twinguard.hardening.plugins.module_utils import _intake_secrets_io as _k_io
-from ansible_collections.twinguard.hardening.plugins.module_utils import (
-    _intake_zone_files as render,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils import (
-    _intake_zone_state as state,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
+from . import _intake_collect_io as _c_io
+from . import _intake_host_io as host_io
+from . import _intake_receive_io as _r_io
+from . import _intake_secrets_io as _k_io
+from . import _intake_zone_files as render
+from . import _intake_zone_state as state
+from ._files import (
     Absent,
     DirSpec,
     FilesError,
@@ -31,31 +27,12 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._files import 
     scan,
     unfinished,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._intake_collect import (
-    CLOSED_MODE,
-    OPEN_MODE,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._intake_probe_io import (
-    host_keys,
-    probe,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._intake_zone import (
-    CONFIG_DIR,
-    OWN_IDENTITY,
-    SENDERS_GROUP,
-    USER,
-    Zone,
-    parse_zone,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import Plan
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_files_io import (
-    LIB_DIR,
-    program_files,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers import (
-    allowed_signers,
-    revocations,
-)
+from ._intake_collect import CLOSED_MODE, OPEN_MODE
+from ._intake_probe_io import host_keys, probe
+from ._intake_zone import CONFIG_DIR, OWN_IDENTITY, SENDERS_GROUP, USER, Zone, parse_zone
+from ._plan import Plan
+from ._program_files_io import LIB_DIR, program_files
+from ._signers import allowed_signers, revocations
 
 STATE_DIR = "/var/lib/twinguard/intake"
 _ENTRIES = {"collect": _c_io, "keys": _k_io, "receive": _r_io}

@@ -25,12 +25,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Callable, Sequence
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
-    FilesError,
-    Place,
-    doing,
-    open_dir,
-)
+from ._safe_path import FilesError, Place, doing, open_dir
 
 _JOURNAL = "journal"
 _NEW = "journal.new"

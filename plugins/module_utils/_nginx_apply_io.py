@@ -13,10 +13,10 @@ import pwd
 import tempfile
 from typing import Any, Iterator, Mapping, Sequence
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _nginx_config as config
-from ansible_collections.twinguard.hardening.plugins.module_utils import _nginx_io as io
-from ansible_collections.twinguard.hardening.plugins.module_utils import _nginx_syntax as syntax
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
+from . import _nginx_config as config
+from . import _nginx_io as io
+from . import _nginx_syntax as syntax
+from ._files import (
     Absent,
     DirSpec,
     FilesError,
@@ -28,11 +28,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._files import 
     scan,
     unfinished,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._probe_io import (
-    marker,
-    probe,
-    read_tail,
-)
+from ._probe_io import marker, probe, read_tail
 
 STATE_ROOT = "/var/lib/twinguard"
 _RECORD = "proven.json"

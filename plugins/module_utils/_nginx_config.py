@@ -17,15 +17,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_syntax import (
-    Complaint,
-    applies,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import (
-    Change,
-    ControlError,
-    Plan,
-)
+from ._nginx_syntax import Complaint, applies
+from ._plan import Change, ControlError, Plan
 
 MARKER_FILE = "marker.conf"
 NOT_INSTALLED = (

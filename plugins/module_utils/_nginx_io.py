@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass
 from typing import Callable, Mapping, Sequence, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _nginx_syntax as syntax
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_config import Service
+from . import _nginx_syntax as syntax
+from ._nginx_config import Service
 
 C_LOCALE = {"LC_ALL": "C", "LANGUAGE": "C"}
 """So that what programs print can be understood."""

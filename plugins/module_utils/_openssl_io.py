@@ -19,23 +19,10 @@ import re
 import threading
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
-    NAMESPACE,
-    Identity,
-    Reason,
-    Refused,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._journal_io import write_all
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
-    Done,
-    ProgramError,
-    clean_environment,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
-    FilesError,
-    FileState,
-    read_file,
-)
+from ._batch_types import NAMESPACE, Identity, Reason, Refused
+from ._journal_io import write_all
+from ._program_io import Done, ProgramError, clean_environment
+from ._safe_path import FilesError, FileState, read_file
 
 Run = Callable[..., Done]
 """`_program_io.run`."""

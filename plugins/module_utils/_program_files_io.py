@@ -22,15 +22,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
-    Absent,
-    DirSpec,
-    FileSpec,
-    Wanted,
-    read_file,
-    scan,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import ProgramError
+from ._files import Absent, DirSpec, FileSpec, Wanted, read_file, scan
+from ._program_io import ProgramError
 
 PACKAGE = "ansible_collections.twinguard.hardening.plugins.module_utils"
 LIB_DIR = "/usr/local/lib/twinguard"

@@ -7,16 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_types import (
-    ABSENT,
-    BLOCKS,
-    DENIED,
-    FAILED,
-    FOUND,
-    READS,
-    UNSUPPORTED,
-    Answer,
-)
+from ._s3_types import ABSENT, BLOCKS, DENIED, FAILED, FOUND, READS, UNSUPPORTED, Answer
 
 EVERYONE = {
     "http://acs.amazonaws.com/groups/global/AllUsers": "AllUsers",

@@ -11,22 +11,10 @@ import re
 from dataclasses import dataclass, fields, replace
 from typing import Any, Iterable, Mapping, Sequence
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import (
-    CATALOGUE,
-    finding,
-    severity_rank,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_posture import (
-    CONTROL_IDS,
-    REMEDIES,
-    Verdict,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_types import (
-    CONTROLS,
-    ENFORCED,
-    Wanted,
-)
+from ._controls import CATALOGUE, finding, severity_rank
+from ._plan import ControlError
+from ._s3_posture import CONTROL_IDS, REMEDIES, Verdict
+from ._s3_types import CONTROLS, ENFORCED, Wanted
 
 BASELINE: Mapping[str, Any] = {
     "acl": "private",

@@ -7,25 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping, NamedTuple, Optional, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_answers import (
-    EVERYONE,
-    PUBLIC_GROUPS,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_policy import (
-    NO_MINIMUM,
-    PolicyError,
-    open_statements,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_policy import (
-    parse as parse_policy,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_policy import (
-    transport as transport_of,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_policy import (
-    version as tls_version,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_types import (
+from ._s3_answers import EVERYONE, PUBLIC_GROUPS
+from ._s3_policy import NO_MINIMUM, PolicyError, open_statements
+from ._s3_policy import parse as parse_policy
+from ._s3_policy import transport as transport_of
+from ._s3_policy import version as tls_version
+from ._s3_types import (
     BLOCKS,
     CONTROLS,
     ENFORCED,

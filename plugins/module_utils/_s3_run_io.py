@@ -10,31 +10,12 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, Mapping
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _s3_plan as plans
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import (
-    Change,
-    ControlError,
-    Plan,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_guard import (
-    Exemption,
-    Guard,
-    findings,
-    guard,
-    kept,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_io import (
-    S3Error,
-    Store,
-    each,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_posture import (
-    Verdict,
-    account_verdict,
-    judge,
-    portrait,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_types import (
+from . import _s3_plan as plans
+from ._plan import Change, ControlError, Plan
+from ._s3_guard import Exemption, Guard, findings, guard, kept
+from ._s3_io import S3Error, Store, each
+from ._s3_posture import Verdict, account_verdict, judge, portrait
+from ._s3_types import (
     ABSENT,
     CONTROLS,
     DENIED,

@@ -18,17 +18,8 @@ import stat
 import time
 from typing import Iterator
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._journal_io import (
-    CREATE,
-    LIST,
-    set_owner_and_mode,
-    write_all,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
-    FilesError,
-    doing,
-    open_dir,
-)
+from ._journal_io import CREATE, LIST, set_owner_and_mode, write_all
+from ._safe_path import FilesError, doing, open_dir
 
 _ACL = "system.posix_acl_access"
 _KEPT_ATTRIBUTES = ("security.selinux", _ACL)

@@ -11,17 +11,9 @@ import stat
 from dataclasses import dataclass, field
 from typing import Sequence, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._journal_io import Dirs, Entry
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import Change, Plan
-from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
-    FilesError,
-    FileState,
-    Place,
-    check_path,
-    kind_of,
-    locate,
-    read_place,
-)
+from ._journal_io import Dirs, Entry
+from ._plan import Change, Plan
+from ._safe_path import FilesError, FileState, Place, check_path, kind_of, locate, read_place
 
 _NEW_FILE_MODE = 0o600
 _NEW_DIR_MODE = 0o755

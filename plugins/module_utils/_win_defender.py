@@ -14,10 +14,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import Change, ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_firewall import Step
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_rules import yaml
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_types import Defender
+from ._plan import Change, ControlError
+from ._win_firewall import Step
+from ._win_rules import yaml
+from ._win_types import Defender
 
 
 class Choice(NamedTuple):

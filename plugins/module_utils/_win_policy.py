@@ -7,17 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Dict, FrozenSet, List, Mapping, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_reach import covers
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_types import (
-    MATCHING,
-    PROFILE_NAMES,
-    FirewallPolicy,
-    Management,
-    Rule,
-    Unmanaged,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_words import (
+from ._plan import ControlError
+from ._win_reach import covers
+from ._win_types import MATCHING, PROFILE_NAMES, FirewallPolicy, Management, Rule, Unmanaged
+from ._win_words import (
     canonical_address,
     refuse_addresses,
     refuse_icmp_types,

@@ -12,20 +12,8 @@ import ipaddress
 from dataclasses import dataclass
 from typing import FrozenSet, List, Mapping, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_types import (
-    ALL_PROFILES,
-    ANY,
-    POLICY,
-    Firewall,
-    Management,
-    Network,
-    Rule,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_words import (
-    Span,
-    port_span,
-    span,
-)
+from ._win_types import ALL_PROFILES, ANY, POLICY, Firewall, Management, Network, Rule
+from ._win_words import Span, port_span, span
 
 YES, NO, MAYBE = "yes", "no", "maybe"
 

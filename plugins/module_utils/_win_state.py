@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Dict, Iterable, List, Mapping, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_types import (
+from ._win_types import (
     LOCAL,
     POLICY,
     Defender,
@@ -19,7 +19,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._win_types imp
     Rule,
     State,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_words import (
+from ._win_words import (
     canonical_addresses,
     canonical_icmp_types,
     canonical_ports,

@@ -7,30 +7,13 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterable, List, Mapping, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_defender import (
-    EXCLUSIONS,
-    DefenderPolicy,
-    Setting,
-    excluded,
-    settings,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_firewall import (
-    equal,
-    foreseen,
-    pairs,
-    rule_key,
-    strays,
-    swallowed,
-    unmanaged_rules,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_reach import reach
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_rules import differences
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_state import (
-    DEFENDER_KEY,
-    FIREWALL_KEYS,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_types import (
+from ._controls import finding
+from ._win_defender import EXCLUSIONS, DefenderPolicy, Setting, excluded, settings
+from ._win_firewall import equal, foreseen, pairs, rule_key, strays, swallowed, unmanaged_rules
+from ._win_reach import reach
+from ._win_rules import differences
+from ._win_state import DEFENDER_KEY, FIREWALL_KEYS
+from ._win_types import (
     ALL_PROFILES,
     ANY,
     PROFILE_NAMES,
@@ -41,7 +24,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._win_types imp
     Rule,
     State,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_words import shown
+from ._win_words import shown
 
 Findings = List[Dict[str, Any]]
 

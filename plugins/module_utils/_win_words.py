@@ -14,12 +14,8 @@ import ipaddress
 import re
 from typing import FrozenSet, Iterable, List, NamedTuple, Sequence, Tuple, Union
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_types import (
-    ALL_PROFILES,
-    ANY,
-    PROFILE_NAMES,
-)
+from ._plan import ControlError
+from ._win_types import ALL_PROFILES, ANY, PROFILE_NAMES
 
 ADDRESS_KEYWORDS = (
     "Any", "LocalSubnet", "LocalSubnet4", "LocalSubnet6", "DNS", "DHCP", "WINS", "DefaultGateway",

@@ -290,13 +290,11 @@ checkpoint:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_events_spec import (
-    ARGUMENT_SPEC,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_report_io import report
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import FilesError
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ..module_utils._audit_events_spec import ARGUMENT_SPEC
+from ..module_utils._audit_report_io import report
+from ..module_utils._controls import finding
+from ..module_utils._files import FilesError
+from ..module_utils._plan import ControlError
 
 
 def main() -> None:

@@ -238,19 +238,15 @@ from typing import Any, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_apply_io import Host
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_host_io import HostError
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_io import AuditError
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_netlink import (
-    AuditCodecError,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_prove_io import enforce
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_watch_spec import (
-    ARGUMENT_SPEC,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import FilesError
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ..module_utils._audit_apply_io import Host
+from ..module_utils._audit_host_io import HostError
+from ..module_utils._audit_io import AuditError
+from ..module_utils._audit_netlink import AuditCodecError
+from ..module_utils._audit_prove_io import enforce
+from ..module_utils._audit_watch_spec import ARGUMENT_SPEC
+from ..module_utils._controls import finding
+from ..module_utils._files import FilesError
+from ..module_utils._plan import ControlError
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:

@@ -195,19 +195,12 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_open_io import open_batches
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_report import (
-    OPEN_SPEC,
-    open_options,
-    open_result,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import FilesError
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
-    ProgramError,
-    run,
-)
+from ..module_utils._batch_open_io import open_batches
+from ..module_utils._batch_report import OPEN_SPEC, open_options, open_result
+from ..module_utils._controls import finding
+from ..module_utils._files import FilesError
+from ..module_utils._plan import ControlError
+from ..module_utils._program_io import ProgramError, run
 
 
 def main() -> None:

@@ -129,19 +129,12 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_report import (
-    SEAL_SPEC,
-    seal_options,
-    seal_result,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_seal_io import seal
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import FilesError
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
-    ProgramError,
-    run,
-)
+from ..module_utils._batch_report import SEAL_SPEC, seal_options, seal_result
+from ..module_utils._batch_seal_io import seal
+from ..module_utils._controls import finding
+from ..module_utils._files import FilesError
+from ..module_utils._plan import ControlError
+from ..module_utils._program_io import ProgramError, run
 
 
 def main() -> None:

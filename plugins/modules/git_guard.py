@@ -133,17 +133,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import FilesError
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_guard_io import (
-    GuardError,
-    enforce,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_guard_spec import (
-    ARGUMENT_SPEC,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import ProgramError
+from ..module_utils._controls import finding
+from ..module_utils._files import FilesError
+from ..module_utils._git_guard_io import GuardError, enforce
+from ..module_utils._git_guard_spec import ARGUMENT_SPEC
+from ..module_utils._plan import ControlError
+from ..module_utils._program_io import ProgramError
 
 
 def main() -> None:

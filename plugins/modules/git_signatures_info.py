@@ -211,14 +211,11 @@ truncated:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import FilesError
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_audit_io import report
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_audit_spec import (
-    ARGUMENT_SPEC,
-    RULES,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ..module_utils._controls import finding
+from ..module_utils._files import FilesError
+from ..module_utils._git_audit_io import report
+from ..module_utils._git_audit_spec import ARGUMENT_SPEC, RULES
+from ..module_utils._plan import ControlError
 
 
 def main() -> None:

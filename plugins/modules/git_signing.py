@@ -207,18 +207,13 @@ identities:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._account_io import AccountError
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import FilesError
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_signing_io import enforce
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_signing_spec import (
-    ARGUMENT_SPEC,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
-    ProgramError,
-    run,
-)
+from ..module_utils._account_io import AccountError
+from ..module_utils._controls import finding
+from ..module_utils._files import FilesError
+from ..module_utils._git_signing_io import enforce
+from ..module_utils._git_signing_spec import ARGUMENT_SPEC
+from ..module_utils._plan import ControlError
+from ..module_utils._program_io import ProgramError, run
 
 
 def main() -> None:

@@ -124,15 +124,13 @@ signatures_checked:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import FilesError
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_deploy import CONTROL
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_deploy_io import enforce
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_deploy_spec import (
-    ARGUMENT_SPEC,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import ProgramError
+from ..module_utils._controls import finding
+from ..module_utils._files import FilesError
+from ..module_utils._git_deploy import CONTROL
+from ..module_utils._git_deploy_io import enforce
+from ..module_utils._git_deploy_spec import ARGUMENT_SPEC
+from ..module_utils._plan import ControlError
+from ..module_utils._program_io import ProgramError
 
 
 def main() -> None:

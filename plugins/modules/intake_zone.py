@@ -191,18 +191,13 @@ from typing import Any, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import FilesError
-from ansible_collections.twinguard.hardening.plugins.module_utils._intake_host_io import HostError
-from ansible_collections.twinguard.hardening.plugins.module_utils._intake_zone_io import (
-    Host,
-    enforce,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._intake_zone_spec import (
-    ARGUMENT_SPEC,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import ProgramError
+from ..module_utils._controls import finding
+from ..module_utils._files import FilesError
+from ..module_utils._intake_host_io import HostError
+from ..module_utils._intake_zone_io import Host, enforce
+from ..module_utils._intake_zone_spec import ARGUMENT_SPEC
+from ..module_utils._plan import ControlError
+from ..module_utils._program_io import ProgramError
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:

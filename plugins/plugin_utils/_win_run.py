@@ -12,29 +12,13 @@ from dataclasses import dataclass, field
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import Change, Plan
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_defender import (
-    DefenderPolicy,
-    plan_defender,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_firewall import (
-    Step,
-    foreseen,
-    plan_firewall,
-    swallowed,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_reach import reach
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_state import (
-    listed,
-    request,
-    state_of,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_types import (
-    FirewallPolicy,
-    Management,
-    State,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_verdict import (
+from ..module_utils._plan import Change, Plan
+from ..module_utils._win_defender import DefenderPolicy, plan_defender
+from ..module_utils._win_firewall import Step, foreseen, plan_firewall, swallowed
+from ..module_utils._win_reach import reach
+from ..module_utils._win_state import listed, request, state_of
+from ..module_utils._win_types import FirewallPolicy, Management, State
+from ..module_utils._win_verdict import (
     dead_rule,
     defender_trouble,
     findings,

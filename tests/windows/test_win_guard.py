@@ -17,10 +17,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._win_defender import ASR_RULES
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_state import (
-    id_of,
-    request,
-)
+from ansible_collections.twinguard.hardening.plugins.module_utils._win_state import id_of, request
 from ansible_collections.twinguard.hardening.plugins.module_utils._win_types import (
     FirewallPolicy,
     Management,

@@ -17,10 +17,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._audit_state i
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit_steps import Steps, after
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit_types import Rule, Status
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_watch import (
-    Spot,
-    settle,
-)
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit_watch import Spot, settle
 
 ARCHES = (X86_64, I386)
 USERS = {"triton": 990, "990": 990, "nobody": 65534, "ghost": None}

@@ -15,10 +15,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._git_trust imp
     parse_policy,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_verdict import Verdict
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_verify_io import (
-    Work,
-    verify,
-)
+from ansible_collections.twinguard.hardening.plugins.module_utils._git_verify_io import Work, verify
 from ansible_collections.twinguard.hardening.tests.unit.support.signing import (
     keygen,
     needs,

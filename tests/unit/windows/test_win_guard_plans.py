@@ -19,9 +19,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._win_defender 
     CHOICES,
     defender_policy,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_policy import (
-    firewall_policy,
-)
+from ansible_collections.twinguard.hardening.plugins.module_utils._win_policy import firewall_policy
 from ansible_collections.twinguard.hardening.plugins.module_utils._win_state import (
     prefix_of,
     request,

@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_canary import (
-    Act,
-    Proof,
-)
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit_canary import Act, Proof
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit_mounts import parse
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit_state import Found
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit_verdict import (

@@ -15,9 +15,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.twinguard.hardening.plugins.doc_fragments._people import (
-    ModuleDocFragment,
-)
+from ansible_collections.twinguard.hardening.plugins.doc_fragments._people import ModuleDocFragment
 from ansible_collections.twinguard.hardening.plugins.module_utils import (
     _account_io,
     _git_signing_io,

@@ -18,9 +18,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.twinguard.hardening.plugins.doc_fragments._people import (
-    ModuleDocFragment,
-)
+from ansible_collections.twinguard.hardening.plugins.doc_fragments._people import ModuleDocFragment
 from ansible_collections.twinguard.hardening.plugins.module_utils import _git_deploy_io
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_deploy_spec import (
     ARGUMENT_SPEC,
