@@ -13,13 +13,13 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
+from ..module_utils._core.plan import ControlError
 from ..module_utils._gateway_data import FILES, LOGROTATE, SYNTAXES, template_data
 from ..module_utils._gateway_keys import refuse_bare_keys
 from ..module_utils._gateway_proof import explain, findings, probes
 from ..module_utils._gateway_spec import GATEWAY_SPEC, REQUIRED_WHEN_PRESENT, TIER_SPEC
 from ..module_utils._gateway_types import Policy
 from ..module_utils._nginx_gateway import parse_policy
-from ..module_utils._plan import ControlError
 from ..plugin_utils._render import Renderer
 
 _TEMPLATES = Path(__file__).resolve().parents[2] / "roles" / "model_gateway" / "templates"

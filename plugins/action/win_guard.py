@@ -10,7 +10,7 @@ from copy import deepcopy
 
 from ansible.plugins.action import ActionBase
 
-from ..module_utils._plan import ControlError
+from ..module_utils._core.plan import ControlError
 from ..module_utils._win_defender import defender_policy
 from ..module_utils._win_policy import firewall_policy, management
 from ..module_utils._win_spec import GUARD_SPEC

@@ -16,8 +16,8 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, Callable, Dict
 
+from ._core.plan import ControlError
 from ._files import FilesError
-from ._plan import ControlError
 from ._program_io import ProgramError, clean_environment
 
 _STATE_OF_ROOT = "/var/lib/twinguard"

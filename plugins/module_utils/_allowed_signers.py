@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from ._plan import ControlError
+from ._core.plan import ControlError
 from ._signers import Key, Person, moment
 from ._ssh_keys import TYPES, NotAKey, PublicKey, parse_public_key
 

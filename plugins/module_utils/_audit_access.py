@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Sequence, Tuple
 
 from ._audit_events import Query, Tally
-from ._controls import finding
+from ._core.controls import finding
 
 _NO_LIST = "no expected users or programs were given, so that no access can be called unexpected"
 

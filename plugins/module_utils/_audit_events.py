@@ -25,7 +25,7 @@ from ._audit_rows import (
 )
 from ._audit_syscalls import flags_argument
 from ._audit_types import KEY_MAX, KEY_PREFIX
-from ._plan import ControlError
+from ._core.plan import ControlError
 
 _REMEMBERED = 8192
 _TOLD_APART = 4096

@@ -17,8 +17,8 @@ from ._audit_log_io import opened_log, read_log
 from ._audit_names_io import user_name
 from ._audit_rows import moment
 from ._audit_types import KEY_PREFIX
+from ._core.plan import ControlError
 from ._files import read_file, replace_file
-from ._plan import ControlError
 
 _MODE = 0o600
 

@@ -25,7 +25,7 @@ from ._audit_steps import Steps, after, listing, steps
 from ._audit_types import KEY_PREFIX, Field, Rule, Status
 from ._audit_watch import Watch, clusters, rules_of
 from ._auditd_conf import merged
-from ._plan import Change, Plan
+from ._core.plan import Change, Plan
 
 LOCK_FILE = "/etc/audit/rules.d/zzz-twinguard-locked.rules"
 BOOT_FILE = "/etc/audit/audit.rules"

@@ -16,7 +16,7 @@ from ._audit_shadow import Shadow, hides, others, shadows
 from ._audit_state import LOCKED, Found, Want, boot_problems, stale
 from ._audit_steps import brief, differences
 from ._audit_watch import Watch, rules_of
-from ._controls import finding
+from ._core.controls import finding
 
 _SHOWN = 5
 _B32 = 0x80000000

@@ -12,7 +12,7 @@ from typing import Any, FrozenSet, Iterator, Mapping, Sequence, Tuple, Union
 
 from ._audit_calls import LETTERS, READ, watch_calls
 from ._audit_types import KEY_MAX, KEY_PREFIX, Field, Rule
-from ._plan import ControlError
+from ._core.plan import ControlError
 
 _MASKS = dict(LETTERS)
 _KEY = re.compile(r"[A-Za-z0-9_.-]+")

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Mapping, Tuple
 
-from ._plan import ControlError
+from ._core.plan import ControlError
 
 _LINE = re.compile(r"^[ \t]*([A-Za-z_0-9]+)[ \t]*=[ \t]*(.*?)[ \t]*$")
 _SPACE = re.compile(r"[0-9]+%?")

@@ -15,8 +15,8 @@ from ._batch_types import (
     Sealed,
     SealOptions,
 )
-from ._controls import finding
-from ._plan import Change, ControlError, Plan
+from ._core.controls import finding
+from ._core.plan import Change, ControlError, Plan
 from ._signers import allowed_signers, parse_people, revocations
 from ._signers_spec import PEOPLE
 

@@ -20,7 +20,7 @@ from typing import Any, List, Mapping, Sequence, Tuple
 from . import _batch_send as send
 from ._batch_seal_io import seal
 from ._batch_types import MANIFEST, SealOptions
-from ._plan import ControlError
+from ._core.plan import ControlError
 from ._program_io import ProgramError, clean_environment, run, say
 from ._safe_path import FilesError
 

@@ -16,7 +16,7 @@ from ._batch_manifest import Manifest, expected_names
 from ._batch_names import is_batch, is_sender, shown
 from ._batch_plan import check_paths
 from ._batch_types import INDEX, KEY, MANIFEST, SIGNATURE, OpenOptions, Reason, Refused
-from ._plan import ControlError
+from ._core.plan import ControlError
 
 CLOCKS_DIFFER = 300
 """Seconds that the clocks of sender and receiver may differ."""

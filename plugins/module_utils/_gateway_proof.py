@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, Iterable, Mapping, Sequence
 
-from ._controls import finding
+from ._core.controls import finding
 from ._gateway_data import SYNTAXES, template_data
 from ._gateway_types import Limit, Policy, Route
 

@@ -11,7 +11,8 @@ import stat
 import time
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ._controls import finding
+from ._core.controls import finding
+from ._core.plan import ControlError
 from ._files import FilesError, read_file, replace_file
 from ._git_audit import (
     CONTROL,
@@ -30,7 +31,6 @@ from ._git_read_io import GitFailure, Repository
 from ._git_trust import Accepted, parse_accepted
 from ._git_verdict import Verdict, counts
 from ._git_verify_io import Work, verify
-from ._plan import ControlError
 from ._program_io import ProgramError
 
 _WRITABLE = stat.S_IWGRP | stat.S_IWOTH

@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from ._controls import finding
+from ._core.controls import finding
+from ._core.plan import Change, ControlError, Plan
 from ._git_verdict import Verdict
-from ._plan import Change, ControlError, Plan
 
 CONTROL = "git.deploy"
 _SHOWN = 5

@@ -20,13 +20,13 @@ import time
 from typing import Any, Dict, Iterator, Mapping, Tuple
 
 from . import _git_deploy as deploy
+from ._core.plan import ControlError
 from ._files import FilesError, read_file, replace_file
 from ._git_cache import Question, parse, render
 from ._git_objects import shown
 from ._git_read_io import GitFailure, Repository
 from ._git_trust import Policy, parse_policy
 from ._git_verify_io import Work, verify
-from ._plan import ControlError
 from ._program_io import ProgramError, clean_environment, run
 
 _INCOMING = "refs/twinguard/incoming"

@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ._core.plan import ControlError
 from ._git_hook import is_protected
-from ._plan import ControlError
 
 PROGRAM = "git-guard"
 ENTRY = "pre-receive"

@@ -17,7 +17,8 @@ from . import _git_guard as guard
 
 # Named so that Ansible sends it along: the program is made of it.
 from . import _git_hook_io as hook_io
-from ._controls import finding
+from ._core.controls import finding
+from ._core.plan import ControlError, Plan
 from ._files import (
     Absent,
     DirSpec,
@@ -31,7 +32,6 @@ from ._files import (
 )
 from ._git_trial_io import as_user, try_push
 from ._git_trust import parse_policy
-from ._plan import ControlError, Plan
 from ._program_files_io import entry, program_files, readable
 from ._program_io import run
 from ._signers import allowed_signers, lint, revocations

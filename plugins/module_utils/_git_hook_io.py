@@ -19,7 +19,7 @@ import time
 from typing import Any, Dict, List, Sequence, Tuple
 
 from . import _git_hook as hook
-from ._control_error import ControlError
+from ._core.error import ControlError
 from ._git_read_io import QUARANTINE, Repository
 from ._git_trust import Accepted, parse_accepted, parse_policy
 from ._git_verify_io import verify

@@ -16,10 +16,10 @@ from . import _git_config as config
 from . import _git_key_io as key_io
 from . import _git_signing as signing
 from ._account_io import Account, AccountError, as_account
+from ._core.plan import Change, Plan
 from ._files import DirSpec, FileSpec, Transaction, Wanted, plan_files, read_file, unfinished
 from ._git_desk_io import Desk, Runner, desk, text_of
 from ._git_proof_io import Proof, prove
-from ._plan import Change, Plan
 from ._program_io import ProgramError
 
 _SYSTEM = "/etc/gitconfig"

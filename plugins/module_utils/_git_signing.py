@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
 
-from ._controls import finding
-from ._plan import SECRET, ControlError
+from ._core.controls import finding
+from ._core.plan import SECRET, ControlError
 from ._ssh_keys import NotAKey, parse_public_key
 
 LITERAL = "key::"

@@ -9,7 +9,7 @@ import hashlib
 import re
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from ._control_error import ControlError
+from ._core.error import ControlError
 from ._git_objects import OBJECT_ID
 from ._signers import Key, Person, parse_people
 

@@ -16,7 +16,7 @@ from typing import Any, Dict, Mapping, Sequence
 
 from ._batch_open_io import open_batches
 from ._batch_types import Identity, OpenOptions, Outcome
-from ._plan import ControlError
+from ._core.plan import ControlError
 from ._program_io import ProgramError, run, say
 from ._safe_path import FilesError, read_file, remove_tree, scan
 

@@ -14,7 +14,8 @@ from . import _batch_send_main_io as send_io
 from . import _intake_host_io as host_io
 from . import _intake_secrets_io as keys_io
 from ._batch_send import sftp_command
-from ._controls import finding
+from ._core.controls import finding
+from ._core.plan import Change, Plan
 from ._files import (
     Absent,
     DirSpec,
@@ -39,7 +40,6 @@ from ._intake_sender import (
     parse_jobs,
 )
 from ._intake_zone_state import COMMENT
-from ._plan import Change, Plan
 from ._program_files_io import LIB_DIR, program_files
 
 TRANSACTION_DIR = "/var/lib/twinguard/sender"

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from ._batch_names import is_sender
 from ._batch_types import NAMESPACE
-from ._plan import ControlError
+from ._core.plan import ControlError
 from ._signers import Person, parse_people
 from ._ssh_keys import NotAKey, parse_public_key, weakness
 

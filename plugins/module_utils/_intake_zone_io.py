@@ -15,6 +15,7 @@ from . import _intake_receive_io as _r_io
 from . import _intake_secrets_io as _k_io
 from . import _intake_zone_files as render
 from . import _intake_zone_state as state
+from ._core.plan import Plan
 from ._files import (
     Absent,
     DirSpec,
@@ -30,7 +31,6 @@ from ._files import (
 from ._intake_collect import CLOSED_MODE, OPEN_MODE
 from ._intake_probe_io import host_keys, probe
 from ._intake_zone import CONFIG_DIR, OWN_IDENTITY, SENDERS_GROUP, USER, Zone, parse_zone
-from ._plan import Plan
 from ._program_files_io import LIB_DIR, program_files
 from ._signers import allowed_signers, revocations
 

@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass, fields, replace
 from typing import Any, Iterable, Mapping, Sequence
 
-from ._controls import CATALOGUE, finding, severity_rank
-from ._plan import ControlError
+from ._core.controls import CATALOGUE, finding, severity_rank
+from ._core.plan import ControlError
 from ._s3_posture import CONTROL_IDS, REMEDIES, Verdict
 from ._s3_types import CONTROLS, ENFORCED, Wanted
 

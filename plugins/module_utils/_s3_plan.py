@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, Callable, Collection, Mapping
 
-from ._plan import Change
+from ._core.plan import Change
 from ._s3_answers import LOG_DELIVERY, OWNER
 from ._s3_policy import PolicyError, open_statements, own_statements
 from ._s3_policy import dump as dump_policy

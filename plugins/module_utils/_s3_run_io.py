@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, Mapping
 
 from . import _s3_plan as plans
-from ._plan import Change, ControlError, Plan
+from ._core.plan import Change, ControlError, Plan
 from ._s3_guard import Exemption, Guard, findings, guard, kept
 from ._s3_io import S3Error, Store, each
 from ._s3_posture import Verdict, account_verdict, judge, portrait

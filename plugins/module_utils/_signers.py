@@ -24,7 +24,7 @@ import re
 from datetime import date, datetime, timedelta, timezone
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from ._control_error import ControlError
+from ._core.error import ControlError
 from ._ssh_keys import NotAKey, PublicKey, parse_public_key, weakness
 
 NAMESPACE_GIT = "git"

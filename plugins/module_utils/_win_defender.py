@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Tuple
 
-from ._plan import Change, ControlError
+from ._core.plan import Change, ControlError
 from ._win_firewall import Step
 from ._win_rules import yaml
 from ._win_types import Defender

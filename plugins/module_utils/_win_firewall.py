@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from string import ascii_lowercase
 from typing import Any, Dict, List, Mapping, Tuple
 
-from ._plan import Change
+from ._core.plan import Change
 from ._win_reach import any_reached, covers, planned_settings, reach
 from ._win_rules import ENUMS, can_change, differences, parameters, portrait, same, yaml
 from ._win_state import id_of, ours

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, FrozenSet, List, Mapping, Tuple
 
-from ._plan import ControlError
+from ._core.plan import ControlError
 from ._win_reach import covers
 from ._win_types import MATCHING, PROFILE_NAMES, FirewallPolicy, Management, Rule, Unmanaged
 from ._win_words import (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterable, List, Mapping, Tuple
 
-from ._controls import finding
+from ._core.controls import finding
 from ._win_defender import EXCLUSIONS, DefenderPolicy, Setting, excluded, settings
 from ._win_firewall import equal, foreseen, pairs, rule_key, strays, swallowed, unmanaged_rules
 from ._win_reach import reach

@@ -14,7 +14,7 @@ import ipaddress
 import re
 from typing import FrozenSet, Iterable, List, NamedTuple, Sequence, Tuple, Union
 
-from ._plan import ControlError
+from ._core.plan import ControlError
 from ._win_types import ALL_PROFILES, ANY, PROFILE_NAMES
 
 ADDRESS_KEYWORDS = (

@@ -292,9 +292,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._audit_events_spec import ARGUMENT_SPEC
 from ..module_utils._audit_report_io import report
-from ..module_utils._controls import finding
+from ..module_utils._core.controls import finding
+from ..module_utils._core.plan import ControlError
 from ..module_utils._files import FilesError
-from ..module_utils._plan import ControlError
 
 
 def main() -> None:

@@ -244,9 +244,9 @@ from ..module_utils._audit_io import AuditError
 from ..module_utils._audit_netlink import AuditCodecError
 from ..module_utils._audit_prove_io import enforce
 from ..module_utils._audit_watch_spec import ARGUMENT_SPEC
-from ..module_utils._controls import finding
+from ..module_utils._core.controls import finding
+from ..module_utils._core.plan import ControlError
 from ..module_utils._files import FilesError
-from ..module_utils._plan import ControlError
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:

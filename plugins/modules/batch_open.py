@@ -197,9 +197,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._batch_open_io import open_batches
 from ..module_utils._batch_report import OPEN_SPEC, open_options, open_result
-from ..module_utils._controls import finding
+from ..module_utils._core.controls import finding
+from ..module_utils._core.plan import ControlError
 from ..module_utils._files import FilesError
-from ..module_utils._plan import ControlError
 from ..module_utils._program_io import ProgramError, run
 
 

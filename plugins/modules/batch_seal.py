@@ -131,9 +131,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._batch_report import SEAL_SPEC, seal_options, seal_result
 from ..module_utils._batch_seal_io import seal
-from ..module_utils._controls import finding
+from ..module_utils._core.controls import finding
+from ..module_utils._core.plan import ControlError
 from ..module_utils._files import FilesError
-from ..module_utils._plan import ControlError
 from ..module_utils._program_io import ProgramError, run
 
 

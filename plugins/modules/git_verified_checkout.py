@@ -124,12 +124,12 @@ signatures_checked:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._controls import finding
+from ..module_utils._core.controls import finding
+from ..module_utils._core.plan import ControlError
 from ..module_utils._files import FilesError
 from ..module_utils._git_deploy import CONTROL
 from ..module_utils._git_deploy_io import enforce
 from ..module_utils._git_deploy_spec import ARGUMENT_SPEC
-from ..module_utils._plan import ControlError
 from ..module_utils._program_io import ProgramError
 
 

@@ -209,13 +209,13 @@ from typing import Any, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._controls import finding
+from ..module_utils._core.controls import finding
+from ..module_utils._core.plan import ControlError
 from ..module_utils._files import FilesError
 from ..module_utils._nginx_apply_io import Site
 from ..module_utils._nginx_config import NOT_INSTALLED, plan, plan_without_nginx, verdict
 from ..module_utils._nginx_config_spec import ARGUMENT_SPEC
 from ..module_utils._nginx_io import C_LOCALE, NginxError, program
-from ..module_utils._plan import ControlError
 
 
 def in_force(module: AnsibleModule, status: str, reason: str) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 
-from ..module_utils._plan import Change, Plan
+from ..module_utils._core.plan import Change, Plan
 from ..module_utils._win_defender import DefenderPolicy, plan_defender
 from ..module_utils._win_firewall import Step, foreseen, plan_firewall, swallowed
 from ..module_utils._win_reach import reach

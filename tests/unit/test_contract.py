@@ -16,7 +16,7 @@ from typing import Any, Iterator
 import pytest
 import yaml
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import CATALOGUE
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.controls import CATALOGUE
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "plugins"

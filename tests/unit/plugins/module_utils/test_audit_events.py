@@ -23,7 +23,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._audit_syscall
     operation,
     syscall_name,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
 from ansible_collections.twinguard.hardening.tests.unit.support.audit_log import access
 
 USERS = {0: "root", 998: "model", 1000: "alice"}

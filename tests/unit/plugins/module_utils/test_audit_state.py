@@ -23,7 +23,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._audit_state i
     plan,
     stale,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import Change, Plan
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import Change, Plan
 from ansible_collections.twinguard.hardening.tests.unit.support.audit_host import (
     RUNS,
     converged,

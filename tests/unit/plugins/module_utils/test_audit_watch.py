@@ -24,7 +24,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._audit_watch i
     rules_of,
     settle,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
 from ansible_collections.twinguard.hardening.tests.unit.support.audit_host import (
     ARCHES,
     options,

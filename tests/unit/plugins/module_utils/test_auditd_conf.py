@@ -14,7 +14,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._auditd_conf i
     merged,
     read,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
 
 TEXT = """\
 #

@@ -29,7 +29,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types i
     Refused,
     Sealed,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
 
 BATCH = "20261121T112000Z-0123456789abcdef"
 OTHER = "20261121T112000Z-fedcba9876543210"

@@ -15,8 +15,8 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types i
     Outcome,
     Reason,
 )
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
 from ansible_collections.twinguard.hardening.plugins.module_utils._files import FilesError
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
 from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
     CONTENT,
     NOW,

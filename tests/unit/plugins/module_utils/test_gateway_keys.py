@@ -16,6 +16,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
 from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_keys import (
     Credential,
     digest_of,
@@ -24,7 +25,6 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_keys 
     refuse_shared_keys,
     strength,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
 from ansible_collections.twinguard.hardening.tests.unit.support.gateway import key_of
 
 KEY = key_of("acme")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_audit import (
     WHOLE,
     Tip,
@@ -27,7 +28,6 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._git_guard imp
     repositories as guard_repositories,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_verdict import refusal
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
 
 MAIN, SIDE = Tip("refs/heads/main", "a" * 40), Tip("refs/heads/side/x", "b" * 40)
 

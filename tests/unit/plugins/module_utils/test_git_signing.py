@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.twinguard.hardening.plugins.module_utils import _git_signing as signing
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_signing_spec import (
     ARGUMENT_SPEC,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_signing_why import why
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
 
 OPTIONS = ARGUMENT_SPEC["identities"]["options"]
 LINE = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILEhHBHmBXM1NDJUwTrzSjo+5EBO7gMaoxvBhXdAhSmm"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_trust import (
     Accepted,
     parse_accepted,
@@ -18,7 +19,6 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._git_trust imp
     seen_times,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_verdict import FIXES, GOOD
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
 from ansible_collections.twinguard.hardening.tests.unit.support.git_lab import Keys
 
 ZERO = "0" * 40

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_send as send
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
 from ansible_collections.twinguard.hardening.plugins.module_utils._intake_sender import (
     job_files,
     parse_jobs,
@@ -18,7 +19,6 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._intake_sender
 from ansible_collections.twinguard.hardening.plugins.module_utils._intake_sender_spec import (
     ARGUMENT_SPEC,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1KsE2Qv3yRcTSgwfq0b2sFh5vSyPrVAWRKbYkD5b0l"
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"

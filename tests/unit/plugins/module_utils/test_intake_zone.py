@@ -18,6 +18,10 @@ from ansible_collections.twinguard.hardening.plugins.module_utils import (
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils import _intake_zone_state as state
 from ansible_collections.twinguard.hardening.plugins.module_utils import _sftp_wire as wire
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import (
+    ControlError,
+    Plan,
+)
 from ansible_collections.twinguard.hardening.plugins.module_utils._intake_zone import (
     OWN_IDENTITY,
     SENDERS_GROUP,
@@ -27,7 +31,6 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._intake_zone i
 from ansible_collections.twinguard.hardening.plugins.module_utils._intake_zone_spec import (
     ARGUMENT_SPEC,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError, Plan
 
 LOGIN = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1KsE2Qv3yRcTSgwfq0b2sFh5vSyPrVAWRKbYkD5b0l login"
 SIGNING = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKmYq0Y5l5QvVqZ0Vj0gCw8rXvY6p1J5Yl3b2bZ1s3xk signing"

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
 from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_config import (
     Desired,
     Layout,
@@ -30,7 +31,6 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_syntax 
     Complaint,
     directives,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
 from ansible_collections.twinguard.hardening.tests.unit.support.nginx_host import (
     ABSENT,
     OTHER,

@@ -19,9 +19,9 @@ import pytest
 from ansible_collections.twinguard.hardening.plugins.module_utils import (
     _audit_apply_io,
     _git_hook,
-    _plan,
     _program_files_io,
 )
+from ansible_collections.twinguard.hardening.plugins.module_utils._core import plan
 from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
     Absent,
     DirSpec,
@@ -47,7 +47,7 @@ DIRECTORY = PACKAGE.replace(".", "/")
 
 def files_of(lib: Path) -> List[Wanted]:
     """A program for this Python that belongs to whoever runs the tests."""
-    made = program_files("demo", {"start": _plan}, python=sys.executable, lib_dir=str(lib))
+    made = program_files("demo", {"start": plan}, python=sys.executable, lib_dir=str(lib))
     return [mine(one) for one in made]
 
 
@@ -122,7 +122,7 @@ def in_package(name: str, text: str, *others: str) -> Dict[str, bytes]:
 
 
 def test_the_sources_are_found_in_the_archive_that_ansible_sends(tmp_path: Path) -> None:
-    assert in_an_archive(tmp_path, sources([_plan]), "_plan") == list(sources([_plan]))
+    assert in_an_archive(tmp_path, sources([plan]), "plan") == list(sources([plan]))
 
 
 def test_an_import_is_followed_wherever_in_a_file_it_stands(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_program_starts_without_ansible_and_from_its_bytecode(tmp_path: Path) 
     script = f"import sys; sys.path[:0] = [{str(lib)!r}]; import {PACKAGE}._plan"
     command = [sys.executable, "-ISv", "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    source = lib / DIRECTORY / "_plan.py"
+    source = lib / DIRECTORY / "_core/plan.py"
     cached = importlib.util.cache_from_source(str(source))
     assert f"{cached} matches {source}" in done.stderr
 
@@ -210,7 +210,7 @@ def test_the_entry_calls_main_with_its_arguments_and_ends_with_what_it_returns(
 def test_a_second_run_changes_nothing_and_a_cut_bytecode_file_is_made_anew(tmp_path: Path) -> None:
     lib = install(tmp_path)
     assert not plan_files(files_of(tmp_path / "lib")).changed
-    cached = next(lib.rglob("_plan*.pyc"))
+    cached = next(lib.rglob("plan*.pyc"))
     whole = cached.read_bytes()
     cached.write_bytes(whole[:-20])
     assert plan_files(files_of(tmp_path / "lib")).changed

@@ -18,7 +18,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._allowed_signe
     parse_allowed_signers,
     people_of,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
 from ansible_collections.twinguard.hardening.plugins.module_utils._signers import (
     Person,
     allowed_signers,

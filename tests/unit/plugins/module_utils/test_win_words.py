@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.twinguard.hardening.plugins.module_utils import _win_words as words
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
 from ansible_collections.twinguard.hardening.plugins.module_utils._win_types import ANY
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.controls import finding
 from ansible_collections.twinguard.hardening.plugins.plugin_utils._posture import Posture
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
 from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_data import (
     FILES,
     SYNTAXES,
@@ -21,7 +22,6 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_data 
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_config import desired
 from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_syntax import applies
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
 from ansible_collections.twinguard.hardening.plugins.plugin_utils._render import MANAGED, Renderer
 from ansible_collections.twinguard.hardening.tests.unit.support.gateway import (
     GOOD,

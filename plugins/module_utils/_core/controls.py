@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Mapping
 
-from ._catalogue import AUDIT, BUCKET, GATEWAY
-from ._catalogue_supply import GIT_GUARD, GIT_HISTORY, GIT_SIGNING, INTAKE_BATCHES, INTAKE_SIDES
-from ._catalogue_windows import WINDOWS
-from ._control_types import Control, Reference
-from ._plan import ControlError
+from .._catalogue import AUDIT, BUCKET, GATEWAY
+from .._catalogue_supply import GIT_GUARD, GIT_HISTORY, GIT_SIGNING, INTAKE_BATCHES, INTAKE_SIDES
+from .._catalogue_windows import WINDOWS
+from .._control_types import Control, Reference
+from .plan import ControlError
 
 STATUSES = ("fail", "unknown", "pass", "not_applicable")
 """Every status, the one that needs attention first."""

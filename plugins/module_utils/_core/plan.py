@@ -13,7 +13,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Collection, Mapping
 
-from ._control_error import SECRET, ControlError, Sentinel
+from .error import SECRET, ControlError, Sentinel
 
 __all__ = ["REMOVE", "SECRET", "Change", "ControlError", "Plan", "fingerprint", "plan_settings"]
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The one sentence by which bad input is refused.
 
-Apart from `_plan.py`, which hands it on: programs that start often need it without the rest.
+Apart from `_core/plan.py`, which hands it on: programs that start often need it without the rest.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.controls import (
     CATALOGUE,
     SEVERITIES,
     STATUSES,
@@ -18,7 +18,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._controls impo
     finding,
     severity_rank,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._plan import ControlError
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
 
 ITEMS = {
     "MITRE ATLAS": re.compile(r"AML\.T\d{4}(\.\d{3})?"),
