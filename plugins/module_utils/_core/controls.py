@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Mapping
 
-from .._catalogue import AUDIT, BUCKET, GATEWAY
-from .._catalogue_supply import GIT_GUARD, GIT_HISTORY, GIT_SIGNING, INTAKE_BATCHES, INTAKE_SIDES
-from .._catalogue_windows import WINDOWS
-from .._control_types import Control, Reference
+from .._catalogue.hosts import AUDIT, BUCKET, GATEWAY
+from .._catalogue.supply import GIT_GUARD, GIT_HISTORY, GIT_SIGNING, INTAKE_BATCHES, INTAKE_SIDES
+from .._catalogue.types import Control, Reference
+from .._catalogue.windows import WINDOWS
 from .plan import ControlError
 
 STATUSES = ("fail", "unknown", "pass", "not_applicable")

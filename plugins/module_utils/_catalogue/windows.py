@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ._control_types import COLLECTION, LOCAL_DATA, THEFT, Control, cis_windows, nist
+from .types import COLLECTION, LOCAL_DATA, THEFT, Control, cis_windows, nist
 
 _BOUNDARY = nist("SC-7", "Boundary Protection")
 _DENY_BY_DEFAULT = nist("SC-7(5)", "Boundary Protection: Deny by Default, Allow by Exception")

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ._control_types import (
+from .types import (
     ACCOUNTS,
     COLLECTION,
     COST,

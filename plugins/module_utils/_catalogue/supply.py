@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ._control_types import ACCOUNTS, POISONING, TAMPERING, THEFT, Control, nist
+from .types import ACCOUNTS, POISONING, TAMPERING, THEFT, Control, nist
 
 GIT_SIGNING = (
     Control(
