@@ -38,7 +38,7 @@ from typing import Any
 from ansible import constants
 from ansible.plugins.callback import CallbackBase
 
-from ..module_utils._files import FilesError, replace_file
+from ..module_utils._files.transaction_io import FilesError, replace_file
 from ..plugin_utils._posture import Posture
 
 _COLORS = {

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict
 
 from ._core.plan import ControlError
-from ._files import FilesError
+from ._files.transaction_io import FilesError
 from ._program_io import ProgramError, clean_environment
 
 _STATE_OF_ROOT = "/var/lib/twinguard"

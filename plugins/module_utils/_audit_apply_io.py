@@ -22,7 +22,7 @@ from ._audit_steps import Steps, steps
 from ._audit_types import Rule
 from ._audit_watch import check_options, settle
 from ._auditd_conf import log_path
-from ._files import (
+from ._files.transaction_io import (
     Absent,
     DirSpec,
     FilesError,

@@ -16,7 +16,7 @@ from ._audit_checkpoint import MARK, Checkpoint, Progress, mark_of
 from ._audit_events import Tally
 from ._audit_join import Joiner
 from ._audit_records import first_event
-from ._safe_path import FilesError, doing
+from ._files.safe_path_io import FilesError, doing
 
 PIECE = 1 << 20
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC

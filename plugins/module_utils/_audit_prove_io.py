@@ -17,7 +17,7 @@ from ._audit_apply_io import STATE_DIR, Host
 from ._audit_canary_io import Flown, fly, who_we_are
 from ._audit_rearm import TURN
 from ._audit_steps import Steps
-from ._files import DirSpec, FileSpec, read_file
+from ._files.transaction_io import DirSpec, FileSpec, read_file
 
 CANARIES = f"{STATE_DIR}/canaries.json"
 

@@ -18,7 +18,7 @@ from ._audit_names_io import user_name
 from ._audit_rows import moment
 from ._audit_types import KEY_PREFIX
 from ._core.plan import ControlError
-from ._files import read_file, replace_file
+from ._files.transaction_io import read_file, replace_file
 
 _MODE = 0o600
 

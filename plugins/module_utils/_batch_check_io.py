@@ -36,8 +36,8 @@ from ._batch_types import (
     Reason,
     Refused,
 )
+from ._files.safe_path_io import FilesError, doing, kind_of, open_dir
 from ._openssl_io import Run
-from ._safe_path import FilesError, doing, kind_of, open_dir
 
 _LINK_WAIT = 2.0  # seconds; sftp-server renames by a second link, which it then removes
 _POLL = 0.05

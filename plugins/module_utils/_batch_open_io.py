@@ -24,10 +24,10 @@ from . import _batch_verdict as verdict
 from ._batch_manifest import LIMIT, to_text
 from ._batch_names import is_batch, shown
 from ._batch_types import MANIFEST, OpenOptions, Outcome, Reason, Refused
-from ._journal_io import unlink_quietly
+from ._files.journal_io import unlink_quietly
+from ._files.safe_path_io import doing
+from ._files.steps_io import lock_state_dir
 from ._openssl_io import Run
-from ._safe_path import doing
-from ._stage_io import lock_state_dir
 
 _WHY = "reason.json"
 _MOVING = ".tg-"

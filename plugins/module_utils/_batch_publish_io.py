@@ -22,11 +22,11 @@ from ._batch_index import END, Item, check_size, header, padding, parse_index, t
 from ._batch_names import parents, shown
 from ._batch_plan import passphrase
 from ._batch_types import DATA, INDEX, KEY, OpenOptions, Reason, Refused
-from ._journal_io import LIST
+from ._files.journal_io import LIST
+from ._files.safe_path_io import FilesError, doing, remove_tree
+from ._files.steps_io import mark_of
 from ._openssl_io import CHUNK, Run, Stream, put
 from ._program_io import ProgramError
-from ._safe_path import FilesError, doing, remove_tree
-from ._stage_io import mark_of
 
 LEDGER = "/ledger.json"
 _SPARE = 16 * 1024 * 1024  # bytes that shall stay free, for the ledger and directories

@@ -32,10 +32,10 @@ from ._batch_types import (
     Sealed,
     SealOptions,
 )
-from ._journal_io import unlink_quietly
+from ._files.journal_io import unlink_quietly
+from ._files.safe_path_io import FilesError, doing, remove_tree
+from ._files.steps_io import lock_state_dir, mark_of
 from ._openssl_io import CHUNK, Run, put
-from ._safe_path import FilesError, doing, remove_tree
-from ._stage_io import lock_state_dir, mark_of
 
 STATE, SECRET_KEY = "/seal.json", "/seal.key"
 _KEY_BYTES = 32

@@ -21,8 +21,8 @@ from . import _batch_send as send
 from ._batch_seal_io import seal
 from ._batch_types import MANIFEST, SealOptions
 from ._core.plan import ControlError
+from ._files.safe_path_io import FilesError
 from ._program_io import ProgramError, clean_environment, run, say
-from ._safe_path import FilesError
 
 _ASKING = 120.0  # seconds for some small answers
 

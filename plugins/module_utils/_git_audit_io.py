@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ._core.controls import finding
 from ._core.plan import ControlError
-from ._files import FilesError, read_file, replace_file
+from ._files.transaction_io import FilesError, read_file, replace_file
 from ._git_audit import (
     CONTROL,
     Target,

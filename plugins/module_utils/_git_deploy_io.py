@@ -21,7 +21,7 @@ from typing import Any, Dict, Iterator, Mapping, Tuple
 
 from . import _git_deploy as deploy
 from ._core.plan import ControlError
-from ._files import FilesError, read_file, replace_file
+from ._files.transaction_io import FilesError, read_file, replace_file
 from ._git_cache import Question, parse, render
 from ._git_objects import shown
 from ._git_read_io import GitFailure, Repository

@@ -19,7 +19,7 @@ from . import _git_guard as guard
 from . import _git_hook_io as hook_io
 from ._core.controls import finding
 from ._core.plan import ControlError, Plan
-from ._files import (
+from ._files.transaction_io import (
     Absent,
     DirSpec,
     FilesError,

@@ -17,7 +17,15 @@ from . import _git_key_io as key_io
 from . import _git_signing as signing
 from ._account_io import Account, AccountError, as_account
 from ._core.plan import Change, Plan
-from ._files import DirSpec, FileSpec, Transaction, Wanted, plan_files, read_file, unfinished
+from ._files.transaction_io import (
+    DirSpec,
+    FileSpec,
+    Transaction,
+    Wanted,
+    plan_files,
+    read_file,
+    unfinished,
+)
 from ._git_desk_io import Desk, Runner, desk, text_of
 from ._git_proof_io import Proof, prove
 from ._program_io import ProgramError

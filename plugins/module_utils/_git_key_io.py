@@ -9,7 +9,7 @@ import os
 from typing import Tuple
 
 from ._core.plan import Change
-from ._files import DirSpec, FileSpec, Transaction
+from ._files.transaction_io import DirSpec, FileSpec, Transaction
 from ._git_desk_io import MAKING, Desk, secret_file, text_of
 from ._git_signing import Identity, secret_keys
 from ._program_io import ProgramError

@@ -17,8 +17,8 @@ from typing import Any, Dict, Mapping, Sequence
 from ._batch_open_io import open_batches
 from ._batch_types import Identity, OpenOptions, Outcome
 from ._core.plan import ControlError
+from ._files.safe_path_io import FilesError, read_file, remove_tree, scan
 from ._program_io import ProgramError, run, say
-from ._safe_path import FilesError, read_file, remove_tree, scan
 
 _PRIORITY = {"published": 6, "already": 6, "quarantined": 4}
 

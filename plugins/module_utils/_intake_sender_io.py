@@ -16,7 +16,7 @@ from . import _intake_secrets_io as keys_io
 from ._batch_send import sftp_command
 from ._core.controls import finding
 from ._core.plan import Change, Plan
-from ._files import (
+from ._files.transaction_io import (
     Absent,
     DirSpec,
     FilesError,

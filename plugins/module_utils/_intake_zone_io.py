@@ -16,7 +16,7 @@ from . import _intake_secrets_io as _k_io
 from . import _intake_zone_files as render
 from . import _intake_zone_state as state
 from ._core.plan import Plan
-from ._files import (
+from ._files.transaction_io import (
     Absent,
     DirSpec,
     FilesError,

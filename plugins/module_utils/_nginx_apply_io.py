@@ -16,7 +16,7 @@ from typing import Any, Iterator, Mapping, Sequence
 from . import _nginx_config as config
 from . import _nginx_io as io
 from . import _nginx_syntax as syntax
-from ._files import (
+from ._files.transaction_io import (
     Absent,
     DirSpec,
     FilesError,

@@ -20,9 +20,9 @@ import threading
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence
 
 from ._batch_types import NAMESPACE, Identity, Reason, Refused
-from ._journal_io import write_all
+from ._files.journal_io import write_all
+from ._files.safe_path_io import FilesError, FileState, read_file
 from ._program_io import Done, ProgramError, clean_environment
-from ._safe_path import FilesError, FileState, read_file
 
 Run = Callable[..., Done]
 """`_program_io.run`."""

@@ -22,7 +22,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
-from ._files import Absent, DirSpec, FileSpec, Wanted, read_file, scan
+from ._files.transaction_io import Absent, DirSpec, FileSpec, Wanted, read_file, scan
 from ._program_io import ProgramError
 
 PACKAGE = "ansible_collections.twinguard.hardening.plugins.module_utils"

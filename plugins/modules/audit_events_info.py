@@ -294,7 +294,7 @@ from ..module_utils._audit_events_spec import ARGUMENT_SPEC
 from ..module_utils._audit_report_io import report
 from ..module_utils._core.controls import finding
 from ..module_utils._core.plan import ControlError
-from ..module_utils._files import FilesError
+from ..module_utils._files.transaction_io import FilesError
 
 
 def main() -> None:

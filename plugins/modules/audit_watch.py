@@ -246,7 +246,7 @@ from ..module_utils._audit_prove_io import enforce
 from ..module_utils._audit_watch_spec import ARGUMENT_SPEC
 from ..module_utils._core.controls import finding
 from ..module_utils._core.plan import ControlError
-from ..module_utils._files import FilesError
+from ..module_utils._files.transaction_io import FilesError
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:

@@ -133,7 +133,7 @@ from ..module_utils._batch_report import SEAL_SPEC, seal_options, seal_result
 from ..module_utils._batch_seal_io import seal
 from ..module_utils._core.controls import finding
 from ..module_utils._core.plan import ControlError
-from ..module_utils._files import FilesError
+from ..module_utils._files.transaction_io import FilesError
 from ..module_utils._program_io import ProgramError, run
 
 

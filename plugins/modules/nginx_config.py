@@ -211,7 +211,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._core.controls import finding
 from ..module_utils._core.plan import ControlError
-from ..module_utils._files import FilesError
+from ..module_utils._files.transaction_io import FilesError
 from ..module_utils._nginx_apply_io import Site
 from ..module_utils._nginx_config import NOT_INSTALLED, plan, plan_without_nginx, verdict
 from ..module_utils._nginx_config_spec import ARGUMENT_SPEC

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._files.transaction_io import (
     DirSpec,
     FileSpec,
     Transaction,

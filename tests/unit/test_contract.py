@@ -28,11 +28,7 @@ PRIVATE = sorted(
     for p in PLUGINS.glob(f"{kind}/**/*.py")
 )
 UTILS = sorted(PLUGINS.glob("module_utils/**/*.py"))
-PURE = [
-    p
-    for p in UTILS
-    if p.name not in ("_files.py", "_safe_path.py") and not p.name.endswith("_io.py")
-]
+PURE = [p for p in UTILS if not p.name.endswith("_io.py")]
 ROLES = sorted(p for p in (ROOT / "roles").glob("*") if p.is_dir())
 
 MODULE_LINES = 60

@@ -24,7 +24,9 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._audit_log_io 
     read_log,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit_names_io import user_name
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import FilesError
+from ansible_collections.twinguard.hardening.plugins.module_utils._files.transaction_io import (
+    FilesError,
+)
 from ansible_collections.twinguard.hardening.tests.unit.support.audit_log import access, lines
 
 

@@ -26,7 +26,9 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._batch_index i
     render_index,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import Reason
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import FilesError
+from ansible_collections.twinguard.hardening.plugins.module_utils._files.transaction_io import (
+    FilesError,
+)
 from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
     Lab,
     make_signer,

@@ -24,7 +24,9 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types i
     Outcome,
     Reason,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import FilesError
+from ansible_collections.twinguard.hardening.plugins.module_utils._files.transaction_io import (
+    FilesError,
+)
 from ansible_collections.twinguard.hardening.plugins.modules import batch_open
 from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
     CONTENT,

@@ -16,7 +16,9 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types i
     Reason,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import FilesError
+from ansible_collections.twinguard.hardening.plugins.module_utils._files.transaction_io import (
+    FilesError,
+)
 from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
     CONTENT,
     NOW,

@@ -16,7 +16,9 @@ import pytest
 from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_plan
 from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import Outcome
 from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import FilesError
+from ansible_collections.twinguard.hardening.plugins.module_utils._files.transaction_io import (
+    FilesError,
+)
 from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import ProgramError
 from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
     Lab,

@@ -22,7 +22,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils import (
     _program_files_io,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._core import plan
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._files.transaction_io import (
     Absent,
     DirSpec,
     FileSpec,

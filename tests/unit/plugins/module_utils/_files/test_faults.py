@@ -20,7 +20,7 @@ from typing import Any, Callable, Dict, Iterator, Tuple
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._files.transaction_io import (
     Absent,
     DirSpec,
     FilesError,

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Callable, Sequence
 
-from ._safe_path import FilesError, Place, doing, open_dir
+from .safe_path_io import FilesError, Place, doing, open_dir
 
 _JOURNAL = "journal"
 _NEW = "journal.new"

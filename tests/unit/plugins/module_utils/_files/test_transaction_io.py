@@ -18,8 +18,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _files, _stage_io
 from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
+    steps_io as stage_io,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
+    transaction_io as files,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._files.transaction_io import (
     Absent,
     DirSpec,
     FilesError,
@@ -434,11 +439,11 @@ def test_an_inode_number_that_is_used_again_does_not_make_a_file_ours(
 
 
 def test_stray_files_of_ours_are_swept_and_those_of_others_stay(etc: Path, state: str) -> None:
-    ours = _stage_io.temp_name("f", _stage_io.mark_of(state))
-    theirs = _stage_io.temp_name("f", _stage_io.mark_of(state + "2"))
+    ours = stage_io.temp_name("f", stage_io.mark_of(state))
+    theirs = stage_io.temp_name("f", stage_io.mark_of(state + "2"))
     for name in (ours, theirs, ".tg-note~", "f~"):
         put(etc / name)
-    os.symlink("f", etc / _stage_io.temp_name("link", _stage_io.mark_of(state)))
+    os.symlink("f", etc / stage_io.temp_name("link", stage_io.mark_of(state)))
     apply(state, Absent(f"{etc}/nothing"))
     left = set(os.listdir(etc))
     assert ours not in left
@@ -554,7 +559,7 @@ def test_two_processes_at_once_lose_no_change(etc: Path, state: str) -> None:
 
 
 def test_all_that_modules_need_is_exported() -> None:
-    assert set(_files.__all__) <= set(dir(_files))
+    assert set(files.__all__) <= set(dir(files))
 
 
 def test_one_file_is_replaced_in_one_step(etc: Path) -> None:

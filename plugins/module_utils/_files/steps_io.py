@@ -18,8 +18,8 @@ import stat
 import time
 from typing import Iterator
 
-from ._journal_io import CREATE, LIST, set_owner_and_mode, write_all
-from ._safe_path import FilesError, doing, open_dir
+from .journal_io import CREATE, LIST, set_owner_and_mode, write_all
+from .safe_path_io import FilesError, doing, open_dir
 
 _ACL = "system.posix_acl_access"
 _KEPT_ATTRIBUTES = ("security.selinux", _ACL)

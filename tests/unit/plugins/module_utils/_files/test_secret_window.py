@@ -12,7 +12,7 @@ from typing import Iterator
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._files.transaction_io import (
     FileSpec,
     Transaction,
 )

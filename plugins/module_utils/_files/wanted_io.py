@@ -11,9 +11,9 @@ import stat
 from dataclasses import dataclass, field
 from typing import Sequence, Union
 
-from ._core.plan import Change, Plan
-from ._journal_io import Dirs, Entry
-from ._safe_path import FilesError, FileState, Place, check_path, kind_of, locate, read_place
+from .._core.plan import Change, Plan
+from .journal_io import Dirs, Entry
+from .safe_path_io import FilesError, FileState, Place, check_path, kind_of, locate, read_place
 
 _NEW_FILE_MODE = 0o600
 _NEW_DIR_MODE = 0o755

@@ -19,7 +19,7 @@ import os
 from dataclasses import dataclass
 from typing import Callable, Sequence
 
-from ._journal_io import (
+from .journal_io import (
     Dirs,
     Entry,
     Journal,
@@ -28,9 +28,9 @@ from ._journal_io import (
     take_back,
     unlink_quietly,
 )
-from ._safe_path import Entry as ScanEntry
-from ._safe_path import FilesError, FileState, doing, locate, read_file, remove_tree, scan
-from ._stage_io import (
+from .safe_path_io import Entry as ScanEntry
+from .safe_path_io import FilesError, FileState, doing, locate, read_file, remove_tree, scan
+from .steps_io import (
     back_up,
     create_file,
     lock_state_dir,
@@ -40,7 +40,7 @@ from ._stage_io import (
     sweep,
     temp_name,
 )
-from ._wanted_io import Absent, DirSpec, FileSpec, Step, Wanted, inspect_files, plan_files
+from .wanted_io import Absent, DirSpec, FileSpec, Step, Wanted, inspect_files, plan_files
 
 # All that a module needs; the files behind it are details.
 __all__ = [

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._safe_path import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._files.safe_path_io import (
     FilesError,
     locate,
     open_dir,
