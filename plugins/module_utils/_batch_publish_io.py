@@ -25,8 +25,8 @@ from ._batch_types import DATA, INDEX, KEY, OpenOptions, Reason, Refused
 from ._files.journal_io import LIST
 from ._files.safe_path_io import FilesError, doing, remove_tree
 from ._files.steps_io import mark_of
+from ._host.run_io import ProgramError
 from ._openssl_io import CHUNK, Run, Stream, put
-from ._program_io import ProgramError
 
 LEDGER = "/ledger.json"
 _SPARE = 16 * 1024 * 1024  # bytes that shall stay free, for the ledger and directories

@@ -22,7 +22,7 @@ from ._batch_seal_io import seal
 from ._batch_types import MANIFEST, SealOptions
 from ._core.plan import ControlError
 from ._files.safe_path_io import FilesError
-from ._program_io import ProgramError, clean_environment, run, say
+from ._host.run_io import ProgramError, clean_environment, run, say
 
 _ASKING = 120.0  # seconds for some small answers
 

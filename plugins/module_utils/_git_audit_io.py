@@ -31,7 +31,7 @@ from ._git_read_io import GitFailure, Repository
 from ._git_trust import Accepted, parse_accepted
 from ._git_verdict import Verdict, counts
 from ._git_verify_io import Work, verify
-from ._program_io import ProgramError
+from ._host.run_io import ProgramError
 
 _WRITABLE = stat.S_IWGRP | stat.S_IWOTH
 

@@ -27,7 +27,7 @@ from ._git_objects import shown
 from ._git_read_io import GitFailure, Repository
 from ._git_trust import Policy, parse_policy
 from ._git_verify_io import Work, verify
-from ._program_io import ProgramError, clean_environment, run
+from ._host.run_io import ProgramError, clean_environment, run
 
 _INCOMING = "refs/twinguard/incoming"
 _UNDER_WAY = "refs/twinguard/under-way"

@@ -12,11 +12,11 @@ import tempfile
 from dataclasses import dataclass, field
 from typing import Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
 
-from ._account_io import Account
 from ._git_config import Setting, parse
 from ._git_signing import SOCKET_ROOM
 from ._git_signing_why import last_words, why
-from ._program_io import Done, ProgramError
+from ._host.account_io import Account
+from ._host.run_io import Done, ProgramError
 
 Runner = Callable[..., Done]
 _SECONDS = 120.0  # for one program; a key that waits for a touch must not hang the play

@@ -32,8 +32,8 @@ from ._files.transaction_io import (
 )
 from ._git_trial_io import as_user, try_push
 from ._git_trust import parse_policy
-from ._program_files_io import entry, program_files, readable
-from ._program_io import run
+from ._host.install_io import entry, program_files, readable
+from ._host.run_io import run
 from ._signers import allowed_signers, lint, revocations
 
 _WORKERS = 4

@@ -23,7 +23,7 @@ from ._core.error import ControlError
 from ._git_read_io import QUARANTINE, Repository
 from ._git_trust import Accepted, parse_accepted, parse_policy
 from ._git_verify_io import verify
-from ._program_io import ProgramError, run
+from ._host.run_io import ProgramError, run
 
 # Who pushes, as the usual servers tell their hooks; the last one is all that plain ssh says.
 _PUSHERS = ("GL_USER", "GL_USERNAME", "GITEA_PUSHER_NAME", "REMOTE_USER", "SSH_CONNECTION")

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One identity of ``git_signing``: read, plan, apply, prove, and back if it does not hold (I/O).
 
-All of it happens as the user whose files they are; see `_account_io.py`. What comes back is fit for JSON.
+All of it happens as the user whose files they are; see `_host/account_io.py`. What comes back is fit for JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any, Dict, List, Sequence, Tuple, Union
 from . import _git_config as config
 from . import _git_key_io as key_io
 from . import _git_signing as signing
-from ._account_io import Account, AccountError, as_account
 from ._core.plan import Change, Plan
 from ._files.transaction_io import (
     DirSpec,
@@ -28,7 +27,8 @@ from ._files.transaction_io import (
 )
 from ._git_desk_io import Desk, Runner, desk, text_of
 from ._git_proof_io import Proof, prove
-from ._program_io import ProgramError
+from ._host.account_io import Account, AccountError, as_account
+from ._host.run_io import ProgramError
 
 _SYSTEM = "/etc/gitconfig"
 _KEPT_BACK = "; everything is as it was before"

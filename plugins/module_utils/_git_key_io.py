@@ -12,7 +12,7 @@ from ._core.plan import Change
 from ._files.transaction_io import DirSpec, FileSpec, Transaction
 from ._git_desk_io import MAKING, Desk, secret_file, text_of
 from ._git_signing import Identity, secret_keys
-from ._program_io import ProgramError
+from ._host.run_io import ProgramError
 
 PURPOSE = "git-signing"
 TO_COME = "(the fingerprint of the new key)"

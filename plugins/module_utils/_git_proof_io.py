@@ -17,7 +17,7 @@ from . import _git_signing as signing
 from ._git_config import Setting, render, signing_only, value_of
 from ._git_desk_io import Desk, text_of
 from ._git_signing_why import NEEDS_PERSON, why
-from ._program_io import Done, ProgramError
+from ._host.run_io import Done, ProgramError
 from ._ssh_keys import NotAKey, parse_signature
 
 # No hook of anybody's, and nothing that goes on behind our back.

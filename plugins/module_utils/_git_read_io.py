@@ -9,7 +9,7 @@ import os
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ._git_objects import shown
-from ._program_io import Done, ProgramError, clean_environment, run
+from ._host.run_io import Done, ProgramError, clean_environment, run
 
 QUARANTINE = ("GIT_QUARANTINE_PATH", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES")
 """What git tells a hook about the objects that are not in the repository yet."""

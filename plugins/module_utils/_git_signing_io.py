@@ -10,7 +10,6 @@ import time
 from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
 
 from . import _git_signing as signing
-from ._account_io import Account, AccountError, account, account_of
 from ._core.controls import finding
 from ._core.plan import SECRET, Change, ControlError, Plan
 from ._files.safe_path_io import open_dir
@@ -26,7 +25,8 @@ from ._files.transaction_io import (
 from ._git_desk_io import Runner, text_of
 from ._git_identity_io import Task, parent_dirs, settle
 from ._git_key_io import PURPOSE
-from ._program_io import ProgramError
+from ._host.account_io import Account, AccountError, account, account_of
+from ._host.run_io import ProgramError
 from ._signers import Person, allowed_signers, lint, parse_people, revocations
 
 _SHORTEST = 5  # characters of a passphrase; ssh-keygen takes no shorter one

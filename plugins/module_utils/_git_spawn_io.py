@@ -14,7 +14,7 @@ from collections import deque
 from typing import Deque, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 from ._git_objects import shown
-from ._program_io import ProgramError, clean_environment
+from ._host.run_io import ProgramError, clean_environment
 
 _MOST_OUTPUT = 4096
 

@@ -17,7 +17,7 @@ import zlib
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from ._git_guard import Trial, judge, trial_ref
-from ._program_io import Done, ProgramError, run
+from ._host.run_io import Done, ProgramError, run
 
 SECONDS = 60.0
 _WHO = "twinguard trial <trial@twinguard.invalid> %d +0000"

@@ -20,8 +20,8 @@ import time
 from typing import Any, Mapping, Sequence
 
 from ._files.safe_path_io import FilesError, doing, open_dir
+from ._host.run_io import say
 from ._intake_collect import CLOSED_MODE, OPEN_MODE, Arrived, announced, complete, full
-from ._program_io import say
 
 _WAIT = 5.0  # seconds for what is just being written; the timer comes back for the rest
 _POLL = 0.1

@@ -18,7 +18,7 @@ from ._batch_open_io import open_batches
 from ._batch_types import Identity, OpenOptions, Outcome
 from ._core.plan import ControlError
 from ._files.safe_path_io import FilesError, read_file, remove_tree, scan
-from ._program_io import ProgramError, run, say
+from ._host.run_io import ProgramError, run, say
 
 _PRIORITY = {"published": 6, "already": 6, "quarantined": 4}
 

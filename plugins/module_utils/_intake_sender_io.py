@@ -29,6 +29,7 @@ from ._files.transaction_io import (
     scan,
     unfinished,
 )
+from ._host.install_io import LIB_DIR, program_files
 from ._intake_sender import (
     CONFIG_DIR,
     PROGRAM,
@@ -40,7 +41,6 @@ from ._intake_sender import (
     parse_jobs,
 )
 from ._intake_zone_state import COMMENT
-from ._program_files_io import LIB_DIR, program_files
 
 TRANSACTION_DIR = "/var/lib/twinguard/sender"
 _LIB = f"{LIB_DIR}/{PROGRAM}"

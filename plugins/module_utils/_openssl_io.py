@@ -22,7 +22,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequ
 from ._batch_types import NAMESPACE, Identity, Reason, Refused
 from ._files.journal_io import write_all
 from ._files.safe_path_io import FilesError, FileState, read_file
-from ._program_io import Done, ProgramError, clean_environment
+from ._host.run_io import Done, ProgramError, clean_environment
 
 Run = Callable[..., Done]
 """`_program_io.run`."""

@@ -134,7 +134,7 @@ from ..module_utils._batch_seal_io import seal
 from ..module_utils._core.controls import finding
 from ..module_utils._core.plan import ControlError
 from ..module_utils._files.transaction_io import FilesError
-from ..module_utils._program_io import ProgramError, run
+from ..module_utils._host.run_io import ProgramError, run
 
 
 def main() -> None:

@@ -138,7 +138,7 @@ from ..module_utils._core.plan import ControlError
 from ..module_utils._files.transaction_io import FilesError
 from ..module_utils._git_guard_io import GuardError, enforce
 from ..module_utils._git_guard_spec import ARGUMENT_SPEC
-from ..module_utils._program_io import ProgramError
+from ..module_utils._host.run_io import ProgramError
 
 
 def main() -> None:

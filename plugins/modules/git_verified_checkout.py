@@ -130,7 +130,7 @@ from ..module_utils._files.transaction_io import FilesError
 from ..module_utils._git_deploy import CONTROL
 from ..module_utils._git_deploy_io import enforce
 from ..module_utils._git_deploy_spec import ARGUMENT_SPEC
-from ..module_utils._program_io import ProgramError
+from ..module_utils._host.run_io import ProgramError
 
 
 def main() -> None:

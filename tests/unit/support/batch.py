@@ -26,7 +26,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types i
     Sealed,
     SealOptions,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import run
+from ansible_collections.twinguard.hardening.plugins.module_utils._host.run_io import run
 
 SENDER = "line1@plant.example"
 NOW = 1_795_260_000

@@ -31,7 +31,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types i
     MANIFEST,
     SIGNATURE,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import run
+from ansible_collections.twinguard.hardening.plugins.module_utils._host.run_io import run
 from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
     NOW,
     SENDER,

@@ -19,7 +19,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan imp
 from ansible_collections.twinguard.hardening.plugins.module_utils._files.transaction_io import (
     FilesError,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import ProgramError
+from ansible_collections.twinguard.hardening.plugins.module_utils._host.run_io import ProgramError
 from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
     Lab,
     make_recipient,

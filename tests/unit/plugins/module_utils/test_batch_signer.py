@@ -17,7 +17,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types i
     SIGNATURE,
     Reason,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import ProgramError
+from ansible_collections.twinguard.hardening.plugins.module_utils._host.run_io import ProgramError
 from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
     SENDER,
     Lab,

@@ -16,16 +16,18 @@ import yaml
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.twinguard.hardening.plugins.doc_fragments._people import ModuleDocFragment
-from ansible_collections.twinguard.hardening.plugins.module_utils import (
-    _account_io,
-    _git_signing_io,
-    _program_io,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._account_io import Account
+from ansible_collections.twinguard.hardening.plugins.module_utils import _git_signing_io
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_signing_spec import (
     ARGUMENT_SPEC,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._host import (
+    account_io,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._host import (
+    run_io as program_io,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._host.account_io import Account
+from ansible_collections.twinguard.hardening.plugins.module_utils._host.run_io import (
     Done,
     ProgramError,
 )
@@ -82,7 +84,7 @@ def home(
     who = Account("tester", os.geteuid(), os.getegid(), str(place))
     monkeypatch.setattr(_git_signing_io, "account", lambda _name, _option: who)
     monkeypatch.setattr(_git_signing_io, "account_of", lambda _uid, _option: who)
-    monkeypatch.setattr(_account_io, "_STATE_OF_ROOT", str(tmp_path / "state"))
+    monkeypatch.setattr(account_io, "_STATE_OF_ROOT", str(tmp_path / "state"))
     return Home(place, capsys)
 
 
@@ -277,7 +279,7 @@ def test_an_old_git_is_refused_before_anything_is_changed(
 ) -> None:
     def old(argv: list[str], **more: Any) -> Done:
         said = Done(0, b"git version 2.30.2\n", b"")
-        return said if argv == ["git", "version"] else _program_io.run(argv, **more)
+        return said if argv == ["git", "version"] else program_io.run(argv, **more)
 
     monkeypatch.setattr(git_signing, "run", old)
     assert "it takes 2.34" in home({**ALICE, "create": True})["msg"]

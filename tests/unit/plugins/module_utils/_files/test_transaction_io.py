@@ -18,9 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
-    steps_io as stage_io,
-)
+from ansible_collections.twinguard.hardening.plugins.module_utils._files import steps_io as stage_io
 from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
     transaction_io as files,
 )

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stand-alone programs made of _program_io and _program_files_io."""
+"""Stand-alone programs made of _program_io and program_files_io."""
 
 from __future__ import annotations
 
@@ -16,11 +16,7 @@ from typing import Dict, List
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import (
-    _audit_apply_io,
-    _git_hook,
-    _program_files_io,
-)
+from ansible_collections.twinguard.hardening.plugins.module_utils import _audit_apply_io, _git_hook
 from ansible_collections.twinguard.hardening.plugins.module_utils._core import plan
 from ansible_collections.twinguard.hardening.plugins.module_utils._files.transaction_io import (
     Absent,
@@ -30,13 +26,16 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._files.transac
     Wanted,
     plan_files,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_files_io import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._host import (
+    install_io as program_files_io,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._host.install_io import (
     PACKAGE,
     entry,
     program_files,
     sources,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._host.run_io import (
     ProgramError,
     clean_environment,
     run,
@@ -94,7 +93,7 @@ def in_an_archive(tmp_path: Path, files: Dict[str, bytes], *names: str) -> List[
     """The paths that `sources` finds for these modules in an archive like Ansible's, or its error."""
     archive = tmp_path / "payload.zip"
     with zipfile.ZipFile(archive, "w") as out:
-        for path, content in {**sources([_program_files_io]), **files}.items():
+        for path, content in {**sources([program_files_io]), **files}.items():
             out.writestr(path, content)
     script = f"""
 import importlib, sys

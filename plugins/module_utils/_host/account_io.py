@@ -16,9 +16,9 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, Callable, Dict
 
-from ._core.plan import ControlError
-from ._files.transaction_io import FilesError
-from ._program_io import ProgramError, clean_environment
+from .._core.plan import ControlError
+from .._files.transaction_io import FilesError
+from .run_io import ProgramError, clean_environment
 
 _STATE_OF_ROOT = "/var/lib/twinguard"
 

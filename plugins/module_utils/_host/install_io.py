@@ -22,8 +22,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
-from ._files.transaction_io import Absent, DirSpec, FileSpec, Wanted, read_file, scan
-from ._program_io import ProgramError
+from .._files.transaction_io import Absent, DirSpec, FileSpec, Wanted, read_file, scan
+from .run_io import ProgramError
 
 PACKAGE = "ansible_collections.twinguard.hardening.plugins.module_utils"
 LIB_DIR = "/usr/local/lib/twinguard"

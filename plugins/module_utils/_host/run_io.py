@@ -4,7 +4,7 @@
 """Programs of ours that stay on a host: what they are made of, and how they run others (I/O).
 
 They consist of files of module_utils in their own package, so that one source serves the module and
-the program, and they run without Ansible. `_program_files_io.py` puts them onto a host. This file is
+the program, and they run without Ansible. `_host/install_io.py` puts them onto a host. This file is
 part of each of them: what it imports is paid for at each start.
 """
 
