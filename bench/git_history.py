@@ -24,7 +24,7 @@ import zlib
 from typing import Any, Callable
 
 from ansible_collections.twinguard.hardening.plugins.module_utils import _git_audit_io
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._trust.people import (
     allowed_signers,
     parse_people,
 )

@@ -23,7 +23,6 @@ from . import _batch_names as names
 from . import _batch_trust as trust
 from . import _batch_verdict as verdict
 from . import _openssl_io as openssl
-from ._allowed_signers import Entry
 from ._batch_disk_io import READ, digest_fd
 from ._batch_types import (
     DATA,
@@ -38,6 +37,7 @@ from ._batch_types import (
 )
 from ._files.safe_path_io import FilesError, doing, kind_of, open_dir
 from ._openssl_io import Run
+from ._trust.allowed_signers import Entry
 
 _LINK_WAIT = 2.0  # seconds; sftp-server renames by a second link, which it then removes
 _POLL = 0.05

@@ -17,8 +17,8 @@ from ._batch_types import (
 )
 from ._core.controls import finding
 from ._core.plan import Change, ControlError, Plan
-from ._signers import allowed_signers, parse_people, revocations
-from ._signers_spec import PEOPLE
+from ._trust.people import allowed_signers, parse_people, revocations
+from ._trust.spec import PEOPLE
 
 # Options that name a file with a secret are not secret: no_log is False, or Ansible warns of their names.
 SEAL_SPEC: Dict[str, Any] = {

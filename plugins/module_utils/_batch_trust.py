@@ -13,9 +13,9 @@ import base64
 import textwrap
 from typing import List, Sequence, Set, Tuple
 
-from ._allowed_signers import Entry, parse_allowed_signers
 from ._batch_types import NAMESPACE, Reason, Refused
-from ._ssh_keys import (
+from ._trust.allowed_signers import Entry, parse_allowed_signers
+from ._trust.ssh_keys import (
     ARMOR_BEGIN,
     ARMOR_END,
     NotAKey,

@@ -133,7 +133,7 @@ class Identity:
 class OpenOptions:
     """Whom to trust, with which keys to open, and where to. All paths are absolute.
 
-    `allowed_signers` and `revocations` are the files' content as `_signers.py` renders it. `senders`: who may send
+    `allowed_signers` and `revocations` are the files' content as `_trust/people.py` renders it. `senders`: who may send
     into this directory (empty: everybody in `allowed_signers`). `identities` in order of preference, or
     `passphrase_file`. `destination`: batches are published there as directories called by their id; their staging is
     a hidden directory in it. `quarantine`: on the file system of the directory that is opened. `state_dir`: private,

@@ -10,11 +10,11 @@ import json
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ._allowed_signers import parse_allowed_signers, people_of
 from ._core.controls import finding
 from ._core.plan import ControlError
 from ._git_trust import Policy, parse_policy
 from ._git_verdict import Verdict
+from ._trust.allowed_signers import parse_allowed_signers, people_of
 
 CONTROL = "git.history"
 WHOLE = ("replaced", "grafted", "shallow")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from ._signers_spec import HISTORY, PEOPLE
+from ._trust.spec import HISTORY, PEOPLE
 
 ARGUMENT_SPEC: Dict[str, Any] = {
     "repo": {"type": "str", "required": True},

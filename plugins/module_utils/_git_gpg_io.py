@@ -13,7 +13,7 @@ from ._git_objects import shown
 from ._git_spawn_io import find_program
 from ._git_verdict import Claim, Verdict
 from ._host.run_io import ProgramError, clean_environment, run
-from ._signers import Key, Person
+from ._trust.people import Key, Person
 
 # What gpg says about a signature that is mathematically right but does not count.
 _REFUSED = {

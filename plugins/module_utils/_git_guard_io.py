@@ -34,7 +34,7 @@ from ._git_trial_io import as_user, try_push
 from ._git_trust import parse_policy
 from ._host.install_io import entry, program_files, readable
 from ._host.run_io import run
-from ._signers import allowed_signers, lint, revocations
+from ._trust.people import allowed_signers, lint, revocations
 
 _WORKERS = 4
 _TOOLS = ("git", "ssh-keygen")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from ._signers_spec import HISTORY, PEOPLE
+from ._trust.spec import HISTORY, PEOPLE
 
 _REPOSITORY: Dict[str, Any] = {
     # Not 'path': that would expand variables and '~' before anyone can refuse them.

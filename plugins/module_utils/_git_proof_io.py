@@ -18,7 +18,7 @@ from ._git_config import Setting, render, signing_only, value_of
 from ._git_desk_io import Desk, text_of
 from ._git_signing_why import NEEDS_PERSON, why
 from ._host.run_io import Done, ProgramError
-from ._ssh_keys import NotAKey, parse_signature
+from ._trust.ssh_keys import NotAKey, parse_signature
 
 # No hook of anybody's, and nothing that goes on behind our back.
 _GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "maintenance.auto=false")

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
 
 from ._core.controls import finding
 from ._core.plan import SECRET, ControlError
-from ._ssh_keys import NotAKey, parse_public_key
+from ._trust.ssh_keys import NotAKey, parse_public_key
 
 LITERAL = "key::"
 SOCKET_ROOM = 107  # bytes of a socket's path that the kernel takes

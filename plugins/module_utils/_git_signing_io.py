@@ -27,7 +27,7 @@ from ._git_identity_io import Task, parent_dirs, settle
 from ._git_key_io import PURPOSE
 from ._host.account_io import Account, AccountError, account, account_of
 from ._host.run_io import ProgramError
-from ._signers import Person, allowed_signers, lint, parse_people, revocations
+from ._trust.people import Person, allowed_signers, lint, parse_people, revocations
 
 _SHORTEST = 5  # characters of a passphrase; ssh-keygen takes no shorter one
 

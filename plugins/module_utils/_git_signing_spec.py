@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._signers_spec import PEOPLE
+from ._trust.spec import PEOPLE
 
 _IDENTITY: dict[str, Any] = {
     "scope": {"type": "str", "choices": ["user", "system", "repository"], "default": "user"},

@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Seq
 
 from ._core.error import ControlError
 from ._git_objects import OBJECT_ID
-from ._signers import Key, Person, parse_people
+from ._trust.people import Key, Person, parse_people
 
 CLOCK_SKEW = 600
 """Seconds by which clocks may differ when nothing else is said."""

@@ -13,8 +13,8 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 from ._git_objects import Signed, shown
 from ._git_trust import Policy
-from ._signers import NAMESPACE_GIT, Key, Person, stamp
-from ._ssh_keys import NotAKey, Signature, parse_signature
+from ._trust.people import NAMESPACE_GIT, Key, Person, stamp
+from ._trust.ssh_keys import NotAKey, Signature, parse_signature
 
 GOOD = ("good", "excepted")
 """What is accepted; every other status is a refusal."""

@@ -17,8 +17,8 @@ from ._git_read_io import GitFailure, Repository
 from ._git_spawn_io import Check, check_all
 from ._git_trust import Accepted, Policy, seen_times
 from ._git_verdict import Claim, Times, Verdict, claim, exception, refusal, spread
-from ._signers import NAMESPACE_GIT, Key, Person, allowed_signers, stamp
-from ._ssh_keys import Signature
+from ._trust.people import NAMESPACE_GIT, Key, Person, allowed_signers, stamp
+from ._trust.ssh_keys import Signature
 
 _DEEPEST_TAG = 5
 

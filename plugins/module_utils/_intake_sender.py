@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 from ._batch_names import is_sender
 from ._batch_send import known_hosts
 from ._core.plan import ControlError
-from ._ssh_keys import NotAKey, parse_public_key
+from ._trust.ssh_keys import NotAKey, parse_public_key
 
 USER = "twinguard-sender"
 """The user that seals and sends. It may read the sources by `groups` and has no login."""

@@ -13,8 +13,8 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 from ._batch_names import is_sender
 from ._batch_types import NAMESPACE
 from ._core.plan import ControlError
-from ._signers import Person, parse_people
-from ._ssh_keys import NotAKey, parse_public_key, weakness
+from ._trust.people import Person, parse_people
+from ._trust.ssh_keys import NotAKey, parse_public_key, weakness
 
 USER = "twinguard-intake"
 """The user and group that open batches. Nobody can log in as it."""

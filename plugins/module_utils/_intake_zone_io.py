@@ -32,7 +32,7 @@ from ._host.install_io import LIB_DIR, program_files
 from ._intake_collect import CLOSED_MODE, OPEN_MODE
 from ._intake_probe_io import host_keys, probe
 from ._intake_zone import CONFIG_DIR, OWN_IDENTITY, SENDERS_GROUP, USER, Zone, parse_zone
-from ._signers import allowed_signers, revocations
+from ._trust.people import allowed_signers, revocations
 
 STATE_DIR = "/var/lib/twinguard/intake"
 _ENTRIES = {"collect": _c_io, "keys": _k_io, "receive": _r_io}

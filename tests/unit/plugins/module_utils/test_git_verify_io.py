@@ -22,7 +22,9 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._git_read_io i
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_trust import Accepted
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_verify_io import Work, verify
 from ansible_collections.twinguard.hardening.plugins.module_utils._host.run_io import ProgramError
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers import allowed_signers
+from ansible_collections.twinguard.hardening.plugins.module_utils._trust.people import (
+    allowed_signers,
+)
 from ansible_collections.twinguard.hardening.tests.unit.support.git_lab import NOW, Keys, Lab
 from ansible_collections.twinguard.hardening.tests.unit.support.signing import ssh_sign
 

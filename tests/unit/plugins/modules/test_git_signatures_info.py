@@ -24,7 +24,9 @@ from ansible_collections.twinguard.hardening.plugins.module_utils import (
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_audit_spec import (
     ARGUMENT_SPEC,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers import allowed_signers
+from ansible_collections.twinguard.hardening.plugins.module_utils._trust.people import (
+    allowed_signers,
+)
 from ansible_collections.twinguard.hardening.plugins.modules import git_signatures_info
 from ansible_collections.twinguard.hardening.tests.unit.support.git_lab import NOW, Keys, Lab
 from ansible_collections.twinguard.hardening.tests.unit.support.spec import documented, shape

@@ -20,12 +20,8 @@ from ansible_collections.twinguard.hardening.plugins.module_utils import _git_si
 from ansible_collections.twinguard.hardening.plugins.module_utils._git_signing_spec import (
     ARGUMENT_SPEC,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._host import (
-    account_io,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._host import (
-    run_io as program_io,
-)
+from ansible_collections.twinguard.hardening.plugins.module_utils._host import account_io
+from ansible_collections.twinguard.hardening.plugins.module_utils._host import run_io as program_io
 from ansible_collections.twinguard.hardening.plugins.module_utils._host.account_io import Account
 from ansible_collections.twinguard.hardening.plugins.module_utils._host.run_io import (
     Done,

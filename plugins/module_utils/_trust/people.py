@@ -24,8 +24,8 @@ import re
 from datetime import date, datetime, timedelta, timezone
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from ._core.error import ControlError
-from ._ssh_keys import NotAKey, PublicKey, parse_public_key, weakness
+from .._core.error import ControlError
+from .ssh_keys import NotAKey, PublicKey, parse_public_key, weakness
 
 NAMESPACE_GIT = "git"
 """The namespace git signs in."""

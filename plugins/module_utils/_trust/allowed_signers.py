@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from ._core.plan import ControlError
-from ._signers import Key, Person, moment
-from ._ssh_keys import TYPES, NotAKey, PublicKey, parse_public_key
+from .._core.plan import ControlError
+from .people import Key, Person, moment
+from .ssh_keys import TYPES, NotAKey, PublicKey, parse_public_key
 
 _WORD = re.compile(r'(?:[^\s"]|"(?:[^"\\]|\\.)*")+')
 _OPTION = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\.)*)")?(?:,|\Z)')

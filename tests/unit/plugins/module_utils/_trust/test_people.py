@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._allowed_signers import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
+from ansible_collections.twinguard.hardening.plugins.module_utils._trust.allowed_signers import (
     parse_allowed_signers,
     people_of,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._trust.people import (
     Person,
     allowed_signers,
     lint,
@@ -28,8 +28,8 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._signers impor
     revocations,
     stamp,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._signers_spec import PEOPLE
-from ansible_collections.twinguard.hardening.plugins.module_utils._ssh_keys import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._trust.spec import PEOPLE
+from ansible_collections.twinguard.hardening.plugins.module_utils._trust.ssh_keys import (
     NotAKey,
     parse_public_key,
     parse_signature,
