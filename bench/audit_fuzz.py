@@ -15,12 +15,12 @@ import sys
 import time
 from collections import Counter
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_netlink import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit.kernel.netlink import (
     AuditCodecError,
     build_rule,
     parse_rule,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_rules import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit.kernel.rule_lines import (
     canonical,
     parse_line,
     render_line,

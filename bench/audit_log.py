@@ -23,7 +23,9 @@ import sysconfig
 import tempfile
 import time
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_report_io import report
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit.events.report_io import (
+    report,
+)
 from ansible_collections.twinguard.hardening.tests.unit.support.audit_fuzz import (
     damage,
     make_log,

@@ -29,9 +29,11 @@ ON_HOST = "--on-host"
 def on_host(watches: int, rounds: int) -> dict[str, Any]:
     """All measurements; runs on the machine."""
     # Here, because only the machine has them in its path.
-    from ansible_collections.twinguard.hardening.plugins.module_utils import (  # noqa: PLC0415
-        _audit_apply_io,
-        _audit_prove_io,
+    from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch import (  # noqa: PLC0415
+        apply_io as audit_apply_io,
+    )
+    from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch import (
+        prove_io as audit_prove_io,
     )
 
     started: list[str] = []
@@ -66,7 +68,7 @@ def on_host(watches: int, rounds: int) -> dict[str, Any]:
     }
 
     def read_and_plan() -> bool:
-        host = _audit_apply_io.Host(params, run)
+        host = audit_apply_io.Host(params, run)
         return bool(host.plan(host.observe()).plan.changed)
 
     def listed() -> int:
@@ -76,7 +78,7 @@ def on_host(watches: int, rounds: int) -> dict[str, Any]:
         return subprocess.run([sys.executable, "-c", "pass"], check=True).returncode
 
     begun = time.monotonic()
-    _audit_prove_io.enforce(_audit_apply_io.Host(params, run), check=False)
+    audit_prove_io.enforce(audit_apply_io.Host(params, run), check=False)
     first = time.monotonic() - begun
     changed = read_and_plan()
     started.clear()

@@ -290,8 +290,8 @@ checkpoint:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._audit_events_spec import ARGUMENT_SPEC
-from ..module_utils._audit_report_io import report
+from ..module_utils._audit.events.report_io import report
+from ..module_utils._audit.events.spec import ARGUMENT_SPEC
 from ..module_utils._core.controls import finding
 from ..module_utils._core.plan import ControlError
 from ..module_utils._files.transaction_io import FilesError

@@ -238,12 +238,12 @@ from typing import Any, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._audit_apply_io import Host
-from ..module_utils._audit_host_io import HostError
-from ..module_utils._audit_io import AuditError
-from ..module_utils._audit_netlink import AuditCodecError
-from ..module_utils._audit_prove_io import enforce
-from ..module_utils._audit_watch_spec import ARGUMENT_SPEC
+from ..module_utils._audit.kernel.netlink import AuditCodecError
+from ..module_utils._audit.kernel.netlink_io import AuditError
+from ..module_utils._audit.watch.apply_io import Host
+from ..module_utils._audit.watch.host_io import HostError
+from ..module_utils._audit.watch.prove_io import enforce
+from ..module_utils._audit.watch.spec import ARGUMENT_SPEC
 from ..module_utils._core.controls import finding
 from ..module_utils._core.plan import ControlError
 from ..module_utils._files.transaction_io import FilesError

@@ -24,7 +24,7 @@ from typing import Any, Dict, List, Optional
 import ansible
 import yaml
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_watch_spec import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch.spec import (
     ARGUMENT_SPEC,
 )
 

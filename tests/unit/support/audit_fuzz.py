@@ -13,8 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Dict, List, Tuple
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_events import Query, Tally
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_join import Joiner, needles
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit.events.join import (
+    Joiner,
+    needles,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit.events.query import (
+    Query,
+    Tally,
+)
 from ansible_collections.twinguard.hardening.tests.unit.support.audit_log import lines, stamp
 
 Rows = Dict[bytes, Dict[str, Any]]

@@ -7,17 +7,31 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_calls import I386, X86_64
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_rearm import anchors
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_rules import parse_line
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_state import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit.kernel.rule_lines import (
+    parse_line,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit.kernel.syscall_sets import (
+    I386,
+    X86_64,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit.kernel.types import (
+    Rule,
+    Status,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch.rearm import anchors
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch.state import (
     UNIT,
     Found,
     Want,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_steps import Steps, after
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_types import Rule, Status
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_watch import Spot, settle
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch.steps import (
+    Steps,
+    after,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch.watch import (
+    Spot,
+    settle,
+)
 
 ARCHES = (X86_64, I386)
 USERS = {"triton": 990, "990": 990, "nobody": 65534, "ghost": None}

@@ -13,10 +13,13 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_events_spec import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit.events.spec import (
     ARGUMENT_SPEC,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit_io import Kernel, NoAudit
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit.kernel.netlink_io import (
+    Kernel,
+    NoAudit,
+)
 from ansible_collections.twinguard.hardening.plugins.modules import audit_events_info
 from ansible_collections.twinguard.hardening.tests.unit.support.audit_log import access
 from ansible_collections.twinguard.hardening.tests.unit.support.spec import documented, shape

@@ -16,7 +16,10 @@ from typing import Dict, List
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _audit_apply_io, _git_hook
+from ansible_collections.twinguard.hardening.plugins.module_utils import _git_hook
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch import (
+    apply_io as audit_apply_io,
+)
 from ansible_collections.twinguard.hardening.plugins.module_utils._core import plan
 from ansible_collections.twinguard.hardening.plugins.module_utils._files.transaction_io import (
     Absent,
@@ -81,7 +84,7 @@ def test_the_sources_are_the_named_file_all_it_imports_and_the_packages() -> Non
 
 
 def test_imports_of_whole_files_are_followed_too() -> None:
-    assert f"{DIRECTORY}/_audit_rearm.py" in sources([_audit_apply_io])
+    assert f"{DIRECTORY}/_audit_rearm.py" in sources([audit_apply_io])
 
 
 def test_a_file_that_is_not_there_is_named() -> None:
