@@ -212,10 +212,10 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._core.controls import finding
 from ..module_utils._core.plan import ControlError
 from ..module_utils._files.transaction_io import FilesError
-from ..module_utils._nginx_apply_io import Site
-from ..module_utils._nginx_config import NOT_INSTALLED, plan, plan_without_nginx, verdict
-from ..module_utils._nginx_config_spec import ARGUMENT_SPEC
-from ..module_utils._nginx_io import C_LOCALE, NginxError, program
+from ..module_utils._nginx.fileset import NOT_INSTALLED, plan, plan_without_nginx, verdict
+from ..module_utils._nginx.service_io import C_LOCALE, NginxError, program
+from ..module_utils._nginx.site_io import Site
+from ..module_utils._nginx.spec import ARGUMENT_SPEC
 
 
 def in_force(module: AnsibleModule, status: str, reason: str) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_config import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.fileset import (
     Actions,
     Desired,
     Found,

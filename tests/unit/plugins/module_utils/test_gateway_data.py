@@ -23,11 +23,11 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_data 
     zone_name,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_keys import digest_of
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_gateway import parse_policy
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_syntax import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.syntax import (
     Directive,
     directives,
 )
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_gateway import parse_policy
 from ansible_collections.twinguard.hardening.plugins.plugin_utils._render import Renderer
 from ansible_collections.twinguard.hardening.tests.unit.support.gateway import (
     GOOD,

@@ -16,8 +16,8 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_proof
     findings,
     probes,
 )
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.syntax import complaints
 from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_gateway import parse_policy
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_syntax import complaints
 from ansible_collections.twinguard.hardening.tests.unit.support.gateway import (
     GOOD,
     policies,

@@ -14,9 +14,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_config_spec import (
-    ARGUMENT_SPEC,
-)
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.spec import ARGUMENT_SPEC
 from ansible_collections.twinguard.hardening.plugins.modules import nginx_config
 from ansible_collections.twinguard.hardening.tests.unit.support.spec import documented, shape
 

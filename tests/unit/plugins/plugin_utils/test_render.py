@@ -20,8 +20,8 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_data 
     SYNTAXES,
     template_data,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_config import desired
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_syntax import applies
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.fileset import desired
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.syntax import applies
 from ansible_collections.twinguard.hardening.plugins.plugin_utils._render import MANAGED, Renderer
 from ansible_collections.twinguard.hardening.tests.unit.support.gateway import (
     GOOD,

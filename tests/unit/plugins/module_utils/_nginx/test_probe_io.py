@@ -19,8 +19,8 @@ from typing import Any, Iterator
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _probe_io
-from ansible_collections.twinguard.hardening.plugins.module_utils._probe_io import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx import probe_io
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.probe_io import (
     marker,
     probe,
     read_tail,
@@ -205,7 +205,7 @@ def test_a_server_that_hangs_up_has_refused() -> None:
 
 
 def test_a_server_that_says_nothing_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_probe_io, "_SECONDS", 0.2)
+    monkeypatch.setattr(probe_io, "_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         question = {
             "id": "q",

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_config import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.fileset import (
     Desired,
     Layout,
     behaviour,
@@ -27,7 +27,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_config 
     unmanageable,
     verdict,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_syntax import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.syntax import (
     Complaint,
     directives,
 )

@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass
 from typing import Callable, Mapping, Sequence, Tuple
 
-from . import _nginx_syntax as syntax
-from ._nginx_config import Service
+from . import syntax
+from .fileset import Service
 
 C_LOCALE = {"LC_ALL": "C", "LANGUAGE": "C"}
 """So that what programs print can be understood."""

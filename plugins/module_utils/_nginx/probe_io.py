@@ -12,7 +12,7 @@ import ssl
 import time
 from typing import Any, Mapping
 
-from ._x509 import not_after
+from .x509 import not_after
 
 _SECONDS = 5.0  # for one connection to this very host
 _TAIL = 65536  # bytes of a log that are searched

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_syntax import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.syntax import (
     Complaint,
     applies,
     blocking,

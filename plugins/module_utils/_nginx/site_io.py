@@ -13,10 +13,7 @@ import pwd
 import tempfile
 from typing import Any, Iterator, Mapping, Sequence
 
-from . import _nginx_config as config
-from . import _nginx_io as io
-from . import _nginx_syntax as syntax
-from ._files.transaction_io import (
+from .._files.transaction_io import (
     Absent,
     DirSpec,
     FilesError,
@@ -28,7 +25,10 @@ from ._files.transaction_io import (
     scan,
     unfinished,
 )
-from ._probe_io import marker, probe, read_tail
+from . import fileset as config
+from . import service_io as io
+from . import syntax
+from .probe_io import marker, probe, read_tail
 
 STATE_ROOT = "/var/lib/twinguard"
 _RECORD = "proven.json"

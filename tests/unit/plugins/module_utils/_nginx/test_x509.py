@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._x509 import not_after
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.x509 import not_after
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed here")
 

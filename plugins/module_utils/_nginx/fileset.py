@@ -17,8 +17,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
-from ._core.plan import Change, ControlError, Plan
-from ._nginx_syntax import Complaint, applies
+from .._core.plan import Change, ControlError, Plan
+from .syntax import Complaint, applies
 
 MARKER_FILE = "marker.conf"
 NOT_INSTALLED = (
