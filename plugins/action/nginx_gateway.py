@@ -14,13 +14,13 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
 from ..module_utils._core.plan import ControlError
-from ..module_utils._gateway_data import FILES, LOGROTATE, SYNTAXES, template_data
-from ..module_utils._gateway_keys import refuse_bare_keys
-from ..module_utils._gateway_proof import explain, findings, probes
-from ..module_utils._gateway_spec import GATEWAY_SPEC, REQUIRED_WHEN_PRESENT, TIER_SPEC
-from ..module_utils._gateway_types import Policy
-from ..module_utils._nginx_gateway import parse_policy
-from ..plugin_utils._render import Renderer
+from ..plugin_utils._gateway.keys import refuse_bare_keys
+from ..plugin_utils._gateway.policy import parse_policy
+from ..plugin_utils._gateway.proof import explain, findings, probes
+from ..plugin_utils._gateway.render_io import Renderer
+from ..plugin_utils._gateway.spec import GATEWAY_SPEC, REQUIRED_WHEN_PRESENT, TIER_SPEC
+from ..plugin_utils._gateway.template_data import FILES, LOGROTATE, SYNTAXES, template_data
+from ..plugin_utils._gateway.types import Policy
 
 _TEMPLATES = Path(__file__).resolve().parents[2] / "roles" / "model_gateway" / "templates"
 _PASSED_ON = ("name", "state", "marker_port", "conf_path", "service")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_keys import (
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._gateway.keys import (
     MINIMUM_BITS,
     digest_of,
     parse_credential,

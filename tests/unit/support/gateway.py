@@ -14,12 +14,14 @@ from typing import Any
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from hypothesis import strategies as st
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_spec import (
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._gateway.policy import (
+    parse_policy,
+)
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._gateway.spec import (
     GATEWAY_SPEC,
     TIER_SPEC,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_types import Policy
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_gateway import parse_policy
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._gateway.types import Policy
 
 ROOT = Path(__file__).resolve().parents[3]
 TEMPLATES = ROOT / "roles" / "model_gateway" / "templates"

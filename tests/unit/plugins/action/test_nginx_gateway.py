@@ -19,10 +19,10 @@ from ansible.plugins.loader import connection_loader
 from ansible.template import Templar
 
 from ansible_collections.twinguard.hardening.plugins.action.nginx_gateway import ActionModule
-from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_keys import digest_of
-from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_spec import GATEWAY_SPEC
 from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.fileset import desired
 from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.spec import ARGUMENT_SPEC
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._gateway.keys import digest_of
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._gateway.spec import GATEWAY_SPEC
 from ansible_collections.twinguard.hardening.tests.unit.support.gateway import GOOD, good, key_of
 
 IN_FORCE = {

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_spec import (
+from ansible_collections.twinguard.hardening.plugins.modules import nginx_gateway
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._gateway.policy import (
+    parse_policy,
+)
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._gateway.spec import (
     GATEWAY_SPEC,
     REQUIRED_WHEN_PRESENT,
     TIER_SPEC,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_gateway import parse_policy
-from ansible_collections.twinguard.hardening.plugins.modules import nginx_gateway
 from ansible_collections.twinguard.hardening.tests.unit.support.gateway import ROOT, checked
 from ansible_collections.twinguard.hardening.tests.unit.support.spec import (
     documented,

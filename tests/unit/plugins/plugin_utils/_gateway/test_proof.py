@@ -11,13 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_proof import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.syntax import complaints
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._gateway.policy import (
+    parse_policy,
+)
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._gateway.proof import (
     explain,
     findings,
     probes,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.syntax import complaints
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_gateway import parse_policy
 from ansible_collections.twinguard.hardening.tests.unit.support.gateway import (
     GOOD,
     policies,

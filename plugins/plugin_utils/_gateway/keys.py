@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timezone
 from typing import Any, Mapping, Sequence
 
-from ._core.plan import SECRET, ControlError
+from ...module_utils._core.plan import SECRET, ControlError
 
 HANDLE_LENGTH = 6
 MINIMUM_BITS = 128

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, Iterable, Mapping, Sequence
 
-from ._core.controls import finding
-from ._gateway_data import SYNTAXES, template_data
-from ._gateway_types import Limit, Policy, Route
+from ...module_utils._core.controls import finding
+from .template_data import SYNTAXES, template_data
+from .types import Limit, Policy, Route
 
 _UNKNOWN_NAME = "unknown.twinguard.invalid"
 # With a client certificate required, a request without one ends in 400 before its key is looked at.

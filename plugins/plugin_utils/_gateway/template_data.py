@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Sequence
 
-from ._gateway_types import Limit, Policy, Route
+from .types import Limit, Policy, Route
 
 ZONE_SIZE = "10m"  # about 160,000 addresses
 

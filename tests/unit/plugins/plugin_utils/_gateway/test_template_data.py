@@ -13,7 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_data import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.syntax import (
+    Directive,
+    directives,
+)
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._gateway.keys import digest_of
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._gateway.policy import (
+    parse_policy,
+)
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._gateway.render_io import Renderer
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._gateway.template_data import (
     FILES,
     LOGROTATE,
     SYNTAXES,
@@ -22,13 +31,6 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_data 
     template_data,
     zone_name,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_keys import digest_of
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.syntax import (
-    Directive,
-    directives,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_gateway import parse_policy
-from ansible_collections.twinguard.hardening.plugins.plugin_utils._render import Renderer
 from ansible_collections.twinguard.hardening.tests.unit.support.gateway import (
     GOOD,
     TEMPLATES,

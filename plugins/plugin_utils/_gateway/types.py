@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._gateway_keys import Credential
+from .keys import Credential
 
 
 @dataclass(frozen=True)

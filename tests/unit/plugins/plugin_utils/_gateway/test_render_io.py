@@ -15,14 +15,17 @@ from typing import Any
 import pytest
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_data import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.fileset import desired
+from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.syntax import applies
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._gateway.render_io import (
+    MANAGED,
+    Renderer,
+)
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._gateway.template_data import (
     FILES,
     SYNTAXES,
     template_data,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.fileset import desired
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx.syntax import applies
-from ansible_collections.twinguard.hardening.plugins.plugin_utils._render import MANAGED, Renderer
 from ansible_collections.twinguard.hardening.tests.unit.support.gateway import (
     GOOD,
     TEMPLATES,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jinja2
 
-from ..module_utils._core.plan import ControlError
+from ...module_utils._core.plan import ControlError
 
 MANAGED = "Managed by twinguard.hardening: do not edit, it is replaced as a whole."
 

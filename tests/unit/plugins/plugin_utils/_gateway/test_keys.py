@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._gateway_keys import (
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._gateway.keys import (
     Credential,
     digest_of,
     parse_credential,

@@ -13,9 +13,9 @@ import re
 from fractions import Fraction
 from typing import Any, Iterable, Mapping, Sequence
 
-from ._core.plan import ControlError
-from ._gateway_keys import parse_credential, refuse_shared_keys
-from ._gateway_types import Client, Limit, Listen, Policy, Rate, Route, Tls, Upstream
+from ...module_utils._core.plan import ControlError
+from .keys import parse_credential, refuse_shared_keys
+from .types import Client, Limit, Listen, Policy, Rate, Route, Tls, Upstream
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,15}")
 _CLIENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._nginx_gateway import (
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._gateway.policy import (
     check_path,
     parse_policy,
     parse_rate,
