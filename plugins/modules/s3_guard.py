@@ -84,8 +84,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._s3_run_io import Run, conclude, plan_of, sentence
-from ..module_utils._s3_spec import EXCLUSIVE, GUARD_SPEC, TOGETHER
+from ..module_utils._buckets.run_io import Run, conclude, plan_of, sentence
+from ..module_utils._buckets.spec import EXCLUSIVE, GUARD_SPEC, TOGETHER
 
 
 def enforce(run: Run, check_mode: bool) -> dict[str, Any]:

@@ -72,9 +72,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._s3_guard import advice
-from ..module_utils._s3_run_io import Run, conclude
-from ..module_utils._s3_spec import EXCLUSIVE, INFO_SPEC, TOGETHER
+from ..module_utils._buckets.policy import advice
+from ..module_utils._buckets.run_io import Run, conclude
+from ..module_utils._buckets.spec import EXCLUSIVE, INFO_SPEC, TOGETHER
 
 
 def audit(run: Run, _check_mode: bool) -> dict[str, Any]:

@@ -12,8 +12,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _s3_io, _s3_plan
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_spec import GUARD_SPEC
+from ansible_collections.twinguard.hardening.plugins.module_utils._buckets import (
+    plan as s3_plan,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._buckets import (
+    store_io as s3_io,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._buckets.spec import GUARD_SPEC
 from ansible_collections.twinguard.hardening.plugins.modules import s3_guard
 from ansible_collections.twinguard.hardening.tests.unit.support import s3_run, s3_store
 from ansible_collections.twinguard.hardening.tests.unit.support.s3_run import (
@@ -390,14 +395,14 @@ def test_a_policy_that_is_not_json_is_kept_and_named(
 def test_a_bucket_that_nobody_thought_of_is_named_and_the_others_are_done(
     capsys: pytest.CaptureFixture[str], store: s3_store.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    planned = _s3_plan.decide
+    planned = s3_plan.decide
 
     def stumbles(bucket: str, *rest: Any) -> Any:
         if bucket == "data":
             raise TypeError("surprise")
         return planned(bucket, *rest)
 
-    monkeypatch.setattr(_s3_plan, "decide", stumbles)
+    monkeypatch.setattr(s3_plan, "decide", stumbles)
     result = guard(capsys, store)
     (failure,) = result["failures"]
     assert failure["problems"] == {
@@ -456,7 +461,7 @@ def test_a_run_that_dies_after_any_write_is_finished_by_the_next_one(
 def test_an_endpoint_that_is_down_is_one_sentence(
     capsys: pytest.CaptureFixture[str], store: s3_store.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_s3_io, "_ATTEMPTS", 1)
+    monkeypatch.setattr(s3_io, "_ATTEMPTS", 1)
     result = guard(capsys, store, endpoint_url="http://127.0.0.1:9")
     assert result["rc"] == 1
     assert result["msg"].startswith("the store does not answer, or the region is wrong: ")
@@ -484,7 +489,7 @@ def test_an_unknown_profile_is_one_sentence(
 def test_without_boto3_the_module_says_what_to_install(
     capsys: pytest.CaptureFixture[str], store: s3_store.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_s3_io, "HAS_BOTO3", False)
+    monkeypatch.setattr(s3_io, "HAS_BOTO3", False)
     assert guard(capsys, store)["msg"].startswith("boto3 is missing for the Python")
 
 

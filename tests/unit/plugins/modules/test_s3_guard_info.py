@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_spec import INFO_SPEC
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_types import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._buckets.spec import INFO_SPEC
+from ansible_collections.twinguard.hardening.plugins.module_utils._buckets.types import (
     OTHERS,
     PERMISSIONS,
     READS,
@@ -125,7 +125,7 @@ def test_an_account_with_many_buckets_is_read_page_by_page(
     for number in range(7):
         client.create_bucket(Bucket=f"many-{number}")
     monkeypatch.setattr(
-        "ansible_collections.twinguard.hardening.plugins.module_utils._s3_io._PAGE", 3
+        "ansible_collections.twinguard.hardening.plugins.module_utils._buckets.store_io._PAGE", 3
     )
     store.forget()
     result = audit(capsys, store, buckets=["many-*"])

@@ -11,8 +11,8 @@ from typing import Iterator
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_answers import meaning
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_io import each
+from ansible_collections.twinguard.hardening.plugins.module_utils._buckets.answers import meaning
+from ansible_collections.twinguard.hardening.plugins.module_utils._buckets.store_io import each
 
 WORKERS = 4
 

@@ -11,10 +11,10 @@ import re
 from dataclasses import dataclass, fields, replace
 from typing import Any, Iterable, Mapping, Sequence
 
-from ._core.controls import CATALOGUE, finding, severity_rank
-from ._core.plan import ControlError
-from ._s3_posture import CONTROL_IDS, REMEDIES, Verdict
-from ._s3_types import CONTROLS, ENFORCED, Wanted
+from .._core.controls import CATALOGUE, finding, severity_rank
+from .._core.plan import ControlError
+from .posture import CONTROL_IDS, REMEDIES, Verdict
+from .types import CONTROLS, ENFORCED, Wanted
 
 BASELINE: Mapping[str, Any] = {
     "acl": "private",

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _s3_policy as policies
+from ansible_collections.twinguard.hardening.plugins.module_utils._buckets import (
+    statements as policies,
+)
 
 BUCKET = "models"
 FOREIGN: dict[str, Any] = {

@@ -14,9 +14,9 @@ from dataclasses import replace
 from typing import Any, Callable, Iterable, Iterator, Mapping, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-from . import _s3_answers as answers
-from ._s3_guard import common_prefix, is_pattern, select
-from ._s3_types import ABSENT, FAILED, FOUND, READS, UNSUPPORTED, Answer, Step, method
+from . import answers
+from .policy import common_prefix, is_pattern, select
+from .types import ABSENT, FAILED, FOUND, READS, UNSUPPORTED, Answer, Step, method
 
 try:
     import boto3

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping
 
-from ._s3_types import ABSENT, BLOCKS, DENIED, FAILED, FOUND, READS, UNSUPPORTED, Answer
+from .types import ABSENT, BLOCKS, DENIED, FAILED, FOUND, READS, UNSUPPORTED, Answer
 
 EVERYONE = {
     "http://acs.amazonaws.com/groups/global/AllUsers": "AllUsers",

@@ -7,22 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping, NamedTuple, Optional, Tuple
 
-from ._s3_answers import EVERYONE, PUBLIC_GROUPS
-from ._s3_policy import NO_MINIMUM, PolicyError, open_statements
-from ._s3_policy import parse as parse_policy
-from ._s3_policy import transport as transport_of
-from ._s3_policy import version as tls_version
-from ._s3_types import (
-    BLOCKS,
-    CONTROLS,
-    ENFORCED,
-    FAILED,
-    READS,
-    UNSUPPORTED,
-    Answer,
-    Answers,
-    Wanted,
-)
+from .answers import EVERYONE, PUBLIC_GROUPS
+from .statements import NO_MINIMUM, PolicyError, open_statements
+from .statements import parse as parse_policy
+from .statements import transport as transport_of
+from .statements import version as tls_version
+from .types import BLOCKS, CONTROLS, ENFORCED, FAILED, READS, UNSUPPORTED, Answer, Answers, Wanted
 
 NOT_READ = Answer(FAILED, reason="not read")
 _NONE_ON = dict.fromkeys(BLOCKS, False)

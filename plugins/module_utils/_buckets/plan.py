@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 from typing import Any, Callable, Collection, Mapping
 
-from ._core.plan import Change
-from ._s3_answers import LOG_DELIVERY, OWNER
-from ._s3_policy import PolicyError, open_statements, own_statements
-from ._s3_policy import dump as dump_policy
-from ._s3_policy import merge as merge_policy
-from ._s3_policy import parse as parse_policy
-from ._s3_posture import NOT_READ, abort_days, acls_disabled, encryption_of
-from ._s3_types import BLOCKS, ENFORCED, READS, UNSUPPORTED, Answers, Decision, Step, Wanted
+from .._core.plan import Change
+from .answers import LOG_DELIVERY, OWNER
+from .posture import NOT_READ, abort_days, acls_disabled, encryption_of
+from .statements import PolicyError, open_statements, own_statements
+from .statements import dump as dump_policy
+from .statements import merge as merge_policy
+from .statements import parse as parse_policy
+from .types import BLOCKS, ENFORCED, READS, UNSUPPORTED, Answers, Decision, Step, Wanted
 
 ABORT_RULE = "TwinguardAbortIncompleteMultipart"
 ALL_ON = dict.fromkeys(BLOCKS, True)

@@ -10,12 +10,12 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, Mapping
 
-from . import _s3_plan as plans
-from ._core.plan import Change, ControlError, Plan
-from ._s3_guard import Exemption, Guard, findings, guard, kept
-from ._s3_io import S3Error, Store, each
-from ._s3_posture import Verdict, account_verdict, judge, portrait
-from ._s3_types import (
+from .._core.plan import Change, ControlError, Plan
+from . import plan as plans
+from .policy import Exemption, Guard, findings, guard, kept
+from .posture import Verdict, account_verdict, judge, portrait
+from .store_io import S3Error, Store, each
+from .types import (
     ABSENT,
     CONTROLS,
     DENIED,

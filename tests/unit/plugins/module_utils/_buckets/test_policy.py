@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _s3_guard as guards
+from ansible_collections.twinguard.hardening.plugins.module_utils._buckets import policy as guards
+from ansible_collections.twinguard.hardening.plugins.module_utils._buckets.posture import Verdict
 from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_posture import Verdict
 
 TODAY = datetime.date(2026, 11, 21)
 EXCEPTION = {

@@ -9,14 +9,14 @@ import json
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_posture import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._buckets.posture import (
     account_verdict,
     effective_blocks,
     exposure,
     judge,
     portrait,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_types import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._buckets.types import (
     ABSENT,
     BLOCKS,
     DENIED,

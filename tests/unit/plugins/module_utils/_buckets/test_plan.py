@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _s3_answers as meanings
-from ansible_collections.twinguard.hardening.plugins.module_utils import _s3_plan as plans
-from ansible_collections.twinguard.hardening.plugins.module_utils._s3_types import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._buckets import (
+    answers as meanings,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._buckets import plan as plans
+from ansible_collections.twinguard.hardening.plugins.module_utils._buckets.types import (
     ABSENT,
     BLOCKS,
     DENIED,
