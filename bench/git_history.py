@@ -23,7 +23,9 @@ import time
 import zlib
 from typing import Any, Callable
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _git_audit_io
+from ansible_collections.twinguard.hardening.plugins.module_utils._git.report import (
+    report_io as git_audit_io,
+)
 from ansible_collections.twinguard.hardening.plugins.module_utils._trust.people import (
     allowed_signers,
     parse_people,
@@ -96,7 +98,7 @@ class Made:
 
     def audit(self) -> dict[str, Any]:
         """What git_signatures_info does, without the start of Ansible."""
-        found = _git_audit_io.report(
+        found = git_audit_io.report(
             {
                 "repositories": [
                     {

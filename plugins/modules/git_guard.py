@@ -136,8 +136,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._core.controls import finding
 from ..module_utils._core.plan import ControlError
 from ..module_utils._files.transaction_io import FilesError
-from ..module_utils._git_guard_io import GuardError, enforce
-from ..module_utils._git_guard_spec import ARGUMENT_SPEC
+from ..module_utils._git.guard.guard_io import GuardError, enforce
+from ..module_utils._git.guard.spec import ARGUMENT_SPEC
 from ..module_utils._host.run_io import ProgramError
 
 

@@ -214,8 +214,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._core.controls import finding
 from ..module_utils._core.plan import ControlError
 from ..module_utils._files.transaction_io import FilesError
-from ..module_utils._git_audit_io import report
-from ..module_utils._git_audit_spec import ARGUMENT_SPEC, RULES
+from ..module_utils._git.report.report_io import report
+from ..module_utils._git.report.spec import ARGUMENT_SPEC, RULES
 
 
 def main() -> None:

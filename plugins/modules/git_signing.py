@@ -210,8 +210,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._core.controls import finding
 from ..module_utils._core.plan import ControlError
 from ..module_utils._files.transaction_io import FilesError
-from ..module_utils._git_signing_io import enforce
-from ..module_utils._git_signing_spec import ARGUMENT_SPEC
+from ..module_utils._git.sign.sign_io import enforce
+from ..module_utils._git.sign.spec import ARGUMENT_SPEC
 from ..module_utils._host.account_io import AccountError
 from ..module_utils._host.run_io import ProgramError, run
 

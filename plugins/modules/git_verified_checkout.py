@@ -127,9 +127,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._core.controls import finding
 from ..module_utils._core.plan import ControlError
 from ..module_utils._files.transaction_io import FilesError
-from ..module_utils._git_deploy import CONTROL
-from ..module_utils._git_deploy_io import enforce
-from ..module_utils._git_deploy_spec import ARGUMENT_SPEC
+from ..module_utils._git.deploy.deploy import CONTROL
+from ..module_utils._git.deploy.deploy_io import enforce
+from ..module_utils._git.deploy.spec import ARGUMENT_SPEC
 from ..module_utils._host.run_io import ProgramError
 
 

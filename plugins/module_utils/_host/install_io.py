@@ -6,7 +6,7 @@
     with Transaction(STATE_DIR) as files:
         files.stage(program_files("git-guard", {"pre-receive": _git_hook_io}))
 
-makes /usr/local/lib/twinguard/git-guard/pre-receive, which calls main(arguments) of _git_hook_io.py
+makes /usr/local/lib/twinguard/git-guard/pre-receive, which calls main(arguments) of _git/guard/hook_io.py
 there and ends with what that returns. Files of an older version are removed.
 """
 

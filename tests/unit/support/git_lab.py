@@ -10,12 +10,15 @@ import subprocess
 from pathlib import Path
 from typing import Any, Sequence
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_trust import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._git.verify.policy import (
     Policy,
     parse_policy,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_verdict import Verdict
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_verify_io import Work, verify
+from ansible_collections.twinguard.hardening.plugins.module_utils._git.verify.verdict import Verdict
+from ansible_collections.twinguard.hardening.plugins.module_utils._git.verify.verify_io import (
+    Work,
+    verify,
+)
 from ansible_collections.twinguard.hardening.tests.unit.support.signing import (
     keygen,
     needs,

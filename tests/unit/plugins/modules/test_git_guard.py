@@ -411,7 +411,7 @@ def lose_program(server: Server) -> None:
 
 
 def break_program(server: Server) -> None:
-    path = next((server.base / "twinguard" / "lib").rglob("_git_verdict.py"))
+    path = next((server.base / "twinguard" / "lib").rglob("_git/verify/verdict.py"))
     path.write_text(path.read_text().replace("def claim(", "def claim_(", 1))
 
 

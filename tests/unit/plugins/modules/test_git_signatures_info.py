@@ -17,12 +17,14 @@ import yaml
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.twinguard.hardening.plugins.doc_fragments._people import ModuleDocFragment
-from ansible_collections.twinguard.hardening.plugins.module_utils import (
-    _git_audit_io,
-    _git_spawn_io,
+from ansible_collections.twinguard.hardening.plugins.module_utils._git.report import (
+    report_io as git_audit_io,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_audit_spec import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._git.report.spec import (
     ARGUMENT_SPEC,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._git.verify import (
+    ssh_keygen_io as git_spawn_io,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._trust.people import (
     allowed_signers,
@@ -40,7 +42,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 
 
 def clock(monkeypatch: pytest.MonkeyPatch, now: int) -> None:
-    monkeypatch.setattr(_git_audit_io, "time", SimpleNamespace(time=lambda: float(now)))
+    monkeypatch.setattr(git_audit_io, "time", SimpleNamespace(time=lambda: float(now)))
 
 
 @pytest.fixture
@@ -388,7 +390,7 @@ def test_a_program_that_is_missing_leaves_the_history_unknown(
     lab: Lab, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     main(lab, lab.commit())
-    monkeypatch.setattr(_git_spawn_io, "clean_environment", lambda: {"PATH": "/nowhere"})
+    monkeypatch.setattr(git_spawn_io, "clean_environment", lambda: {"PATH": "/nowhere"})
     result = run()
     assert statuses(result) == ["unknown"]
     assert "ssh-keygen is not installed" in result["controls"][0]["reason"]

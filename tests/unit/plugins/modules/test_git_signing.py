@@ -16,8 +16,10 @@ import yaml
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.twinguard.hardening.plugins.doc_fragments._people import ModuleDocFragment
-from ansible_collections.twinguard.hardening.plugins.module_utils import _git_signing_io
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_signing_spec import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._git.sign import (
+    sign_io as git_signing_io,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._git.sign.spec import (
     ARGUMENT_SPEC,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._host import account_io
@@ -78,8 +80,8 @@ def home(
 ) -> Home:
     place = tmp_path / "home"
     who = Account("tester", os.geteuid(), os.getegid(), str(place))
-    monkeypatch.setattr(_git_signing_io, "account", lambda _name, _option: who)
-    monkeypatch.setattr(_git_signing_io, "account_of", lambda _uid, _option: who)
+    monkeypatch.setattr(git_signing_io, "account", lambda _name, _option: who)
+    monkeypatch.setattr(git_signing_io, "account_of", lambda _uid, _option: who)
     monkeypatch.setattr(account_io, "_STATE_OF_ROOT", str(tmp_path / "state"))
     return Home(place, capsys)
 

@@ -19,8 +19,10 @@ import yaml
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.twinguard.hardening.plugins.doc_fragments._people import ModuleDocFragment
-from ansible_collections.twinguard.hardening.plugins.module_utils import _git_deploy_io
-from ansible_collections.twinguard.hardening.plugins.module_utils._git_deploy_spec import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._git.deploy import (
+    deploy_io as git_deploy_io,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._git.deploy.spec import (
     ARGUMENT_SPEC,
 )
 from ansible_collections.twinguard.hardening.plugins.modules import git_verified_checkout
@@ -36,7 +38,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 @pytest.fixture
 def lab(tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> Lab:
     clock = SimpleNamespace(time=lambda: float(NOW))
-    monkeypatch.setattr(_git_deploy_io, "time", clock)
+    monkeypatch.setattr(git_deploy_io, "time", clock)
     monkeypatch.setenv("HOME", str(tmp_path))
     lab = Lab(tmp_path / "twin.git", keys)
     lab.git("symbolic-ref", "HEAD", "refs/heads/main")

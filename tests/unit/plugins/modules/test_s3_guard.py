@@ -12,12 +12,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._buckets import (
-    plan as s3_plan,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._buckets import (
-    store_io as s3_io,
-)
+from ansible_collections.twinguard.hardening.plugins.module_utils._buckets import plan as s3_plan
+from ansible_collections.twinguard.hardening.plugins.module_utils._buckets import store_io as s3_io
 from ansible_collections.twinguard.hardening.plugins.module_utils._buckets.spec import GUARD_SPEC
 from ansible_collections.twinguard.hardening.plugins.modules import s3_guard
 from ansible_collections.twinguard.hardening.tests.unit.support import s3_run, s3_store

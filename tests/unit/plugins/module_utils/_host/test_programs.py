@@ -16,7 +16,6 @@ from typing import Dict, List
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _git_hook
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch import (
     apply_io as audit_apply_io,
 )
@@ -29,6 +28,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._files.transac
     Wanted,
     plan_files,
 )
+from ansible_collections.twinguard.hardening.plugins.module_utils._git.guard import hook as git_hook
 from ansible_collections.twinguard.hardening.plugins.module_utils._host import (
     install_io as program_files_io,
 )
@@ -68,7 +68,7 @@ def install(base: Path) -> Path:
 
 
 def test_the_sources_are_the_named_file_all_it_imports_and_the_packages() -> None:
-    found = sources([_git_hook])
+    found = sources([git_hook])
     assert {
         "ansible_collections/__init__.py",
         "ansible_collections/twinguard/__init__.py",
