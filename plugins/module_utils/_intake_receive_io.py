@@ -14,8 +14,8 @@ import time
 from dataclasses import asdict
 from typing import Any, Dict, Mapping, Sequence
 
-from ._batch_open_io import open_batches
-from ._batch_types import Identity, OpenOptions, Outcome
+from ._batch.open_io import open_batches
+from ._batch.types import Identity, OpenOptions, Outcome
 from ._core.plan import ControlError
 from ._files.safe_path_io import FilesError, read_file, remove_tree, scan
 from ._host.run_io import ProgramError, run, say

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from ._batch_names import is_sender
+from ._batch.names import is_sender
 from ._batch_send import known_hosts
 from ._core.plan import ControlError
 from ._trust.ssh_keys import NotAKey, parse_public_key

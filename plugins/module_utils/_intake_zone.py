@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from ._batch_names import is_sender
-from ._batch_types import NAMESPACE
+from ._batch.names import is_sender
+from ._batch.types import NAMESPACE
 from ._core.plan import ControlError
 from ._trust.people import Person, parse_people
 from ._trust.ssh_keys import NotAKey, parse_public_key, weakness

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List
 
-from ._batch_types import MANIFEST
+from ._batch.types import MANIFEST
 from ._intake_zone import (
     CONFIG_DIR,
     LOG_DIR,

@@ -195,8 +195,8 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._batch_open_io import open_batches
-from ..module_utils._batch_report import OPEN_SPEC, open_options, open_result
+from ..module_utils._batch.open_io import open_batches
+from ..module_utils._batch.report import OPEN_SPEC, open_options, open_result
 from ..module_utils._core.controls import finding
 from ..module_utils._core.plan import ControlError
 from ..module_utils._files.transaction_io import FilesError

@@ -129,8 +129,8 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._batch_report import SEAL_SPEC, seal_options, seal_result
-from ..module_utils._batch_seal_io import seal
+from ..module_utils._batch.report import SEAL_SPEC, seal_options, seal_result
+from ..module_utils._batch.seal_io import seal
 from ..module_utils._core.controls import finding
 from ..module_utils._core.plan import ControlError
 from ..module_utils._files.transaction_io import FilesError

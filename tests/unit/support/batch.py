@@ -15,9 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_open_io import open_batches
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_seal_io import seal
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.open_io import open_batches
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.seal_io import seal
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.types import (
     NAMESPACE,
     Identity,
     OpenOptions,

@@ -11,20 +11,22 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _openssl_io as openssl
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_index import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
+    openssl_io as openssl,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.index import (
     END,
     Item,
     header,
     padding,
     render_index,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_manifest import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.manifest import (
     Manifest,
     Sum,
     render,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.types import (
     DATA,
     INDEX,
     KEY,

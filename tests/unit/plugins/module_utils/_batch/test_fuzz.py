@@ -17,12 +17,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _openssl_io as openssl
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_index import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
+    openssl_io as openssl,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.index import (
     Item,
     render_index,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import Reason
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.types import Reason
 from ansible_collections.twinguard.hardening.tests.unit.support import batch_forge
 from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
     NOW,

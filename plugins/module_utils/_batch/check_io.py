@@ -17,27 +17,15 @@ import time
 from dataclasses import dataclass
 from typing import Dict, Iterator, List, Optional, Set, Tuple
 
-from . import _batch_ledger as ledger
-from . import _batch_manifest as manifests
-from . import _batch_names as names
-from . import _batch_trust as trust
-from . import _batch_verdict as verdict
-from . import _openssl_io as openssl
-from ._batch_disk_io import READ, digest_fd
-from ._batch_types import (
-    DATA,
-    INDEX,
-    KEY,
-    MANIFEST,
-    SIGNATURE,
-    Identity,
-    OpenOptions,
-    Reason,
-    Refused,
-)
-from ._files.safe_path_io import FilesError, doing, kind_of, open_dir
-from ._openssl_io import Run
-from ._trust.allowed_signers import Entry
+from .._files.safe_path_io import FilesError, doing, kind_of, open_dir
+from .._trust.allowed_signers import Entry
+from . import ledger, names, verdict
+from . import manifest as manifests
+from . import openssl_io as openssl
+from . import signature as trust
+from .disk_io import READ, digest_fd
+from .openssl_io import Run
+from .types import DATA, INDEX, KEY, MANIFEST, SIGNATURE, Identity, OpenOptions, Reason, Refused
 
 _LINK_WAIT = 2.0  # seconds; sftp-server renames by a second link, which it then removes
 _POLL = 0.05

@@ -19,10 +19,10 @@ import re
 import threading
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence
 
-from ._batch_types import NAMESPACE, Identity, Reason, Refused
-from ._files.journal_io import write_all
-from ._files.safe_path_io import FilesError, FileState, read_file
-from ._host.run_io import Done, ProgramError, clean_environment
+from .._files.journal_io import write_all
+from .._files.safe_path_io import FilesError, FileState, read_file
+from .._host.run_io import Done, ProgramError, clean_environment
+from .types import NAMESPACE, Identity, Reason, Refused
 
 Run = Callable[..., Done]
 """`_program_io.run`."""

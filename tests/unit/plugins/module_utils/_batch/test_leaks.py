@@ -19,7 +19,7 @@ import pytest
 
 from ansible_collections.twinguard.hardening.tests.unit.support.batch import NOW, Lab
 
-WATCH = Path(__file__).resolve().parents[3] / "support" / "secret_watch.py"
+WATCH = Path(__file__).resolve().parents[4] / "support" / "secret_watch.py"
 # Other ones each time, so that two runs side by side do not see each other.
 PASSPHRASE = f"passphrase-{secrets.token_hex(8)}-that-nobody-sees"
 PASSWORD = secrets.token_hex(32)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.types import (
     DATA,
     INDEX,
     KEY,
@@ -230,7 +230,7 @@ def test_a_file_with_another_name_elsewhere(
     lab: Lab, batch: str, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "ansible_collections.twinguard.hardening.plugins.module_utils._batch_check_io._LINK_WAIT", 0
+        "ansible_collections.twinguard.hardening.plugins.module_utils._batch.check_io._LINK_WAIT", 0
     )
     elsewhere = lab.root / f"linked{ending}"
     elsewhere.unlink(missing_ok=True)

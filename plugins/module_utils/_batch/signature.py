@@ -13,9 +13,8 @@ import base64
 import textwrap
 from typing import List, Sequence, Set, Tuple
 
-from ._batch_types import NAMESPACE, Reason, Refused
-from ._trust.allowed_signers import Entry, parse_allowed_signers
-from ._trust.ssh_keys import (
+from .._trust.allowed_signers import Entry, parse_allowed_signers
+from .._trust.ssh_keys import (
     ARMOR_BEGIN,
     ARMOR_END,
     NotAKey,
@@ -24,6 +23,7 @@ from ._trust.ssh_keys import (
     parse_public_key,
     parse_signature,
 )
+from .types import NAMESPACE, Reason, Refused
 
 SIGNATURE_LIMIT = 16384
 _WIDTH = 70  # of a line of ssh-keygen's armour

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.types import (
     Outcome,
     Reason,
 )

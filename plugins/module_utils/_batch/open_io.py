@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Open the batches in a directory: check, decrypt, publish or quarantine (I/O).
 
-See `_batch_types.py` for what a batch is. Batches are opened in the order of their numbers, one at a
+See `_batch/types.py` for what a batch is. Batches are opened in the order of their numbers, one at a
 time, under a lock: two services at once are two in a row.
 """
 
@@ -16,18 +16,17 @@ import os
 from dataclasses import replace
 from typing import Iterator, List, Optional, Sequence, Tuple
 
-from . import _batch_check_io as checks
-from . import _batch_disk_io as disk
-from . import _batch_ledger as ledger
-from . import _batch_publish_io as publish
-from . import _batch_verdict as verdict
-from ._batch_manifest import LIMIT, to_text
-from ._batch_names import is_batch, shown
-from ._batch_types import MANIFEST, OpenOptions, Outcome, Reason, Refused
-from ._files.journal_io import unlink_quietly
-from ._files.safe_path_io import doing
-from ._files.steps_io import lock_state_dir
-from ._openssl_io import Run
+from .._files.journal_io import unlink_quietly
+from .._files.safe_path_io import doing
+from .._files.steps_io import lock_state_dir
+from . import check_io as checks
+from . import disk_io as disk
+from . import ledger, verdict
+from . import publish_io as publish
+from .manifest import LIMIT, to_text
+from .names import is_batch, shown
+from .openssl_io import Run
+from .types import MANIFEST, OpenOptions, Outcome, Reason, Refused
 
 _WHY = "reason.json"
 _MOVING = ".tg-"

@@ -13,17 +13,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import (
-    _batch_index,
-    _batch_ledger,
-    _batch_manifest,
-    _batch_names,
-    _batch_plan,
-    _batch_report,
-    _batch_trust,
-    _batch_verdict,
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
+    index as batch_index,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
+    ledger as batch_ledger,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
+    manifest as batch_manifest,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
+    names as batch_names,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
+    report as batch_report,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
+    seal_state as batch_plan,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
+    signature as batch_trust,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
+    verdict as batch_verdict,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.types import (
     Outcome,
     Reason,
     Refused,
@@ -33,7 +47,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan imp
 
 BATCH = "20261121T112000Z-0123456789abcdef"
 OTHER = "20261121T112000Z-fedcba9876543210"
-ENTRY = _batch_ledger.Entry(BATCH, "a@x", 7, "0" * 64, 1_795_260_000, 2, 30, "/published")
+ENTRY = batch_ledger.Entry(BATCH, "a@x", 7, "0" * 64, 1_795_260_000, 2, 30, "/published")
 
 letters = st.characters(
     codec="utf-8", exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp", "Cn", "Co")
@@ -42,10 +56,10 @@ parts = st.text(letters.filter(lambda one: one not in "/\\"), min_size=1, max_si
 good_names = (
     st.lists(parts, min_size=1, max_size=4)
     .map("/".join)
-    .filter(lambda name: _batch_names.problem(name) is None)
+    .filter(lambda name: batch_names.problem(name) is None)
 )
 items = st.builds(
-    _batch_index.Item,
+    batch_index.Item,
     good_names,
     st.integers(0, 1 << 45),
     st.binary(min_size=32, max_size=32).map(bytes.hex),
@@ -54,31 +68,31 @@ digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
 
 
 def test_a_batch_id_and_a_sender_have_one_form() -> None:
-    assert _batch_names.is_batch(BATCH)
+    assert batch_names.is_batch(BATCH)
     for wrong in (BATCH + "\n", BATCH.upper(), BATCH[:-1], "x" + BATCH, "", BATCH + "/.."):
-        assert not _batch_names.is_batch(wrong)
-    assert _batch_names.is_sender("line-1.press+a@plant.example")
+        assert not batch_names.is_batch(wrong)
+    assert batch_names.is_sender("line-1.press+a@plant.example")
     for wrong in ("", "*", "a b", "a\n", "-a", "a,b", "a/b", "x" * 65, "ä"):
-        assert not _batch_names.is_sender(wrong)
+        assert not batch_names.is_sender(wrong)
 
 
 @given(st.lists(items, min_size=1, max_size=8, unique_by=lambda one: one.name))
-def test_an_index_is_read_as_it_was_written(found: list[_batch_index.Item]) -> None:
+def test_an_index_is_read_as_it_was_written(found: list[batch_index.Item]) -> None:
     found = sorted(found, key=lambda one: one.name)
     names = {one.name for one in found}
-    if any(parent in names for name in names for parent in _batch_names.parents(name)):
+    if any(parent in names for name in names for parent in batch_names.parents(name)):
         with pytest.raises(Refused):
-            _batch_index.parse_index(_batch_index.render_index(found), 100)
+            batch_index.parse_index(batch_index.render_index(found), 100)
     else:
-        assert _batch_index.parse_index(_batch_index.render_index(found), 100) == found
+        assert batch_index.parse_index(batch_index.render_index(found), 100) == found
 
 
 @given(good_names, st.binary(max_size=2000))
 def test_every_tar_reads_our_archive(name: str, content: bytes) -> None:
-    made = _batch_index.header(name, len(content)) + content
-    made += _batch_index.padding(len(content)) + _batch_index.END
-    item = _batch_index.Item(name, len(content), "0" * 64)
-    assert len(made) == _batch_index.archive_size([item])
+    made = batch_index.header(name, len(content)) + content
+    made += batch_index.padding(len(content)) + batch_index.END
+    item = batch_index.Item(name, len(content), "0" * 64)
+    assert len(made) == batch_index.archive_size([item])
     with tarfile.open(fileobj=io.BytesIO(made)) as archive:
         (member,) = archive.getmembers()
         assert (member.name, member.size, member.isreg()) == (name, len(content), True)
@@ -89,7 +103,7 @@ def test_every_tar_reads_our_archive(name: str, content: bytes) -> None:
 
 def test_a_file_of_more_than_8_gib_has_its_size_in_the_archive() -> None:
     size = 9 << 30
-    stream = io.BytesIO(_batch_index.header("large", size) + bytes(1024))
+    stream = io.BytesIO(batch_index.header("large", size) + bytes(1024))
     with tarfile.open(fileobj=stream) as archive:
         member = archive.next()
         assert member is not None
@@ -105,28 +119,28 @@ def test_a_file_of_more_than_8_gib_has_its_size_in_the_archive() -> None:
 def test_a_manifest_is_read_as_it_was_written(
     sequence: int, recipients: list[str], created: int, sums: list[tuple[int, str]]
 ) -> None:
-    names = _batch_manifest.expected_names(BATCH, bool(recipients))
+    names = batch_manifest.expected_names(BATCH, bool(recipients))
     files = tuple(
-        _batch_manifest.Sum(name, size, digest) for name, (size, digest) in zip(names, sums)
+        batch_manifest.Sum(name, size, digest) for name, (size, digest) in zip(names, sums)
     )
     rounds = 10_000 if recipients else 600_000
-    made = _batch_manifest.Manifest(
+    made = batch_manifest.Manifest(
         BATCH, sequence, "a@x", tuple(recipients), created, rounds, files
     )
-    content = _batch_manifest.render(made)
-    assert _batch_manifest.parse(content, BATCH) == made
+    content = batch_manifest.render(made)
+    assert batch_manifest.parse(content, BATCH) == made
     with pytest.raises(Refused):
-        _batch_manifest.parse(content, OTHER)
+        batch_manifest.parse(content, OTHER)
 
 
 # --- the ledger
 
 
 def test_a_batch_is_published_once_whatever_is_sent_again() -> None:
-    book = _batch_ledger.Ledger()
-    assert _batch_ledger.decide(book, "a@x", BATCH, 7, "0" * 64) is None
-    book = _batch_ledger.finish(_batch_ledger.begin(book, ENTRY))
-    assert _batch_ledger.decide(book, "a@x", BATCH, 7, "0" * 64) == ENTRY
+    book = batch_ledger.Ledger()
+    assert batch_ledger.decide(book, "a@x", BATCH, 7, "0" * 64) is None
+    book = batch_ledger.finish(batch_ledger.begin(book, ENTRY))
+    assert batch_ledger.decide(book, "a@x", BATCH, 7, "0" * 64) == ENTRY
     for sender, batch, sequence, manifest, reason in (
         ("a@x", BATCH, 8, "1" * 64, Reason.REPLAY),
         ("a@x", OTHER, 7, "1" * 64, Reason.OLD_SEQUENCE),
@@ -135,29 +149,29 @@ def test_a_batch_is_published_once_whatever_is_sent_again() -> None:
         ("b@x", BATCH, 7, "0" * 64, Reason.ID_TAKEN),
     ):
         with pytest.raises(Refused) as error:
-            _batch_ledger.decide(book, sender, batch, sequence, manifest)
+            batch_ledger.decide(book, sender, batch, sequence, manifest)
         assert error.value.reason == reason
-    assert _batch_ledger.decide(book, "a@x", OTHER, 8, "1" * 64) is None
-    assert _batch_ledger.decide(book, "b@x", OTHER, 1, "1" * 64) is None
+    assert batch_ledger.decide(book, "a@x", OTHER, 8, "1" * 64) is None
+    assert batch_ledger.decide(book, "b@x", OTHER, 1, "1" * 64) is None
 
 
 def test_a_number_counts_from_the_moment_it_is_being_published() -> None:
-    book = _batch_ledger.begin(_batch_ledger.Ledger(), ENTRY)
+    book = batch_ledger.begin(batch_ledger.Ledger(), ENTRY)
     with pytest.raises(Refused):
-        _batch_ledger.decide(book, "a@x", OTHER, 7, "1" * 64)
-    with pytest.raises(_batch_ledger.LedgerError):
-        _batch_ledger.begin(book, replace(ENTRY, batch=OTHER))
+        batch_ledger.decide(book, "a@x", OTHER, 7, "1" * 64)
+    with pytest.raises(batch_ledger.LedgerError):
+        batch_ledger.begin(book, replace(ENTRY, batch=OTHER))
 
 
 def test_old_batches_are_forgotten_by_name_and_refused_by_number() -> None:
-    book = _batch_ledger.Ledger()
-    for number in range(_batch_ledger.KEPT + 5):
+    book = batch_ledger.Ledger()
+    for number in range(batch_ledger.KEPT + 5):
         entry = replace(ENTRY, batch=f"20261121T112000Z-{number:016x}", sequence=number)
-        book = _batch_ledger.finish(_batch_ledger.begin(book, entry))
-    assert len(book.published) == _batch_ledger.KEPT
-    assert _batch_ledger.parse(_batch_ledger.render(book)) == book
+        book = batch_ledger.finish(batch_ledger.begin(book, entry))
+    assert len(book.published) == batch_ledger.KEPT
+    assert batch_ledger.parse(batch_ledger.render(book)) == book
     with pytest.raises(Refused) as error:
-        _batch_ledger.decide(book, "a@x", f"20261121T112000Z-{0:016x}", 0, "0" * 64)
+        batch_ledger.decide(book, "a@x", f"20261121T112000Z-{0:016x}", 0, "0" * 64)
     assert error.value.reason == Reason.OLD_SEQUENCE
 
 
@@ -169,42 +183,42 @@ def test_old_batches_are_forgotten_by_name_and_refused_by_number() -> None:
         b"null",
         b"\xff",
         b"[" * 100_000,
-        _batch_ledger.render(_batch_ledger.Ledger())[:-2],
-        _batch_ledger.render(_batch_ledger.Ledger()) + b" ",
-        _batch_ledger.render(_batch_ledger.Ledger({"a": 1})).replace(b'"a": 1', b'"a": "1"'),
-        _batch_ledger.render(_batch_ledger.Ledger(published=(replace(ENTRY, batch="x"),))),
+        batch_ledger.render(batch_ledger.Ledger())[:-2],
+        batch_ledger.render(batch_ledger.Ledger()) + b" ",
+        batch_ledger.render(batch_ledger.Ledger({"a": 1})).replace(b'"a": 1', b'"a": "1"'),
+        batch_ledger.render(batch_ledger.Ledger(published=(replace(ENTRY, batch="x"),))),
     ],
 )
 def test_a_ledger_that_somebody_changed_stops_everything(content: bytes) -> None:
-    with pytest.raises(_batch_ledger.LedgerError):
-        _batch_ledger.parse(content)
+    with pytest.raises(batch_ledger.LedgerError):
+        batch_ledger.parse(content)
 
 
 # --- sealing again or not
 
 
 def test_a_state_is_read_as_it_was_written_and_nothing_else_is() -> None:
-    last = _batch_plan.Last(BATCH, 7, "a", "b", "c", "d", 1, 2)
-    state = _batch_plan.begin(_batch_plan.State(), last)
-    assert _batch_plan.parse(_batch_plan.render(state)) == state
-    assert _batch_plan.finish(state) == _batch_plan.State(7, last, None)
-    assert _batch_plan.drop(state).sequence == 7
-    for content in (b"", b"{}", _batch_plan.render(state) + b" "):
-        with pytest.raises(_batch_plan.StateError):
-            _batch_plan.parse(content)
+    last = batch_plan.Last(BATCH, 7, "a", "b", "c", "d", 1, 2)
+    state = batch_plan.begin(batch_plan.State(), last)
+    assert batch_plan.parse(batch_plan.render(state)) == state
+    assert batch_plan.finish(state) == batch_plan.State(7, last, None)
+    assert batch_plan.drop(state).sequence == 7
+    for content in (b"", b"{}", batch_plan.render(state) + b" "):
+        with pytest.raises(batch_plan.StateError):
+            batch_plan.parse(content)
 
 
 def test_fresh_times_are_not_trusted() -> None:
-    began = 10 * _batch_plan.SETTLE_NS
-    assert _batch_plan.settled([1, began - _batch_plan.SETTLE_NS - 1], began)
-    assert not _batch_plan.settled([1, began - _batch_plan.SETTLE_NS], began)
-    last = _batch_plan.Last(BATCH, 7, "settings", "shape", "", "content", 1, 2)
-    assert _batch_plan.compare(last, "settings", "shape", "", False) == (None, "")
+    began = 10 * batch_plan.SETTLE_NS
+    assert batch_plan.settled([1, began - batch_plan.SETTLE_NS - 1], began)
+    assert not batch_plan.settled([1, began - batch_plan.SETTLE_NS], began)
+    last = batch_plan.Last(BATCH, 7, "settings", "shape", "", "content", 1, 2)
+    assert batch_plan.compare(last, "settings", "shape", "", False) == (None, "")
 
 
 def test_keyed_digests_differ_with_the_key_and_with_where_a_part_ends() -> None:
-    assert _batch_plan.keyed(b"1", ["a"]) != _batch_plan.keyed(b"2", ["a"])
-    assert _batch_plan.keyed(b"1", ["ab", "c"]) != _batch_plan.keyed(b"1", ["a", "bc"])
+    assert batch_plan.keyed(b"1", ["a"]) != batch_plan.keyed(b"2", ["a"])
+    assert batch_plan.keyed(b"1", ["ab", "c"]) != batch_plan.keyed(b"1", ["a", "bc"])
 
 
 # --- trust, verdict and report
@@ -212,27 +226,27 @@ def test_keyed_digests_differ_with_the_key_and_with_where_a_part_ends() -> None:
 
 def test_a_revocation_file_may_hold_comments_and_rubbish() -> None:
     key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1KsE2Qv3yRcTSgwfq0b2sFh5vSyPrVAWRKbYkD5b0l"
-    found = _batch_trust.revoked_keys(b"# x\n\xff\xff\n" + key.encode() + b" comment\n")
+    found = batch_trust.revoked_keys(b"# x\n\xff\xff\n" + key.encode() + b" comment\n")
     assert found == {key.split()[1]}
 
 
 def test_a_batch_is_known_by_its_manifest_alone() -> None:
     present = [f"{BATCH}.manifest.json", f"{OTHER}.data.enc", "x.manifest.json", "y"]
-    assert _batch_verdict.batches(present) == ([BATCH], ["x.manifest.json"])
+    assert batch_verdict.batches(present) == ([BATCH], ["x.manifest.json"])
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"{}", b'{"sequence": "1"}', b'{"sequence": -1}', b"[" * 9999]
 )
 def test_a_manifest_without_a_number_has_its_turn_last(content: bytes) -> None:
-    assert _batch_verdict.claimed_sequence(content) > 1 << 60
-    assert _batch_verdict.claimed_sequence(b'{"sequence": 5}') == 5
+    assert batch_verdict.claimed_sequence(content) > 1 << 60
+    assert batch_verdict.claimed_sequence(b'{"sequence": 5}') == 5
 
 
 def test_a_refused_batch_is_no_change_when_only_a_look_was_asked_for() -> None:
     outcome = Outcome(BATCH, "refused", Reason.REPLAY, "seen before")
     params = {"directory": "/z", "destination": "/d", "quarantine": "/q", "batch": None}
-    result = _batch_report.open_result([outcome], {**params, "verify_only": True}, check=False)
+    result = batch_report.open_result([outcome], {**params, "verify_only": True}, check=False)
     assert (result["changed"], result["diff"]) == (False, [])
     assert "replay" in result["msg"]
     assert result["controls"][0]["status"] == "fail"
@@ -240,11 +254,11 @@ def test_a_refused_batch_is_no_change_when_only_a_look_was_asked_for() -> None:
 
 def test_what_is_still_to_be_sealed_is_no_pass() -> None:
     params = {"sender": "a@x", "outbox": "/o"}
-    waiting = _batch_report.seal_result(Sealed(True, "it was asked for"), params)
+    waiting = batch_report.seal_result(Sealed(True, "it was asked for"), params)
     assert (waiting["changed"], waiting["controls"][0]["status"]) == (True, "fail")
 
 
 @pytest.mark.parametrize("path", ["", "a", "/a/../b", "/a//b", "/a/.", "/a/"])
 def test_paths_are_written_in_full(path: str) -> None:
     with pytest.raises(ControlError):
-        _batch_plan.check_paths([path])
+        batch_plan.check_paths([path])

@@ -16,9 +16,9 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any, Dict, Iterable, Optional, Sequence, Tuple
 
-from ._batch_names import is_batch, is_sender
-from ._batch_types import MAXIMUM_ITERATIONS, MINIMUM_PASSPHRASE_ITERATIONS, SealOptions
-from ._core.plan import SECRET, ControlError
+from .._core.plan import SECRET, ControlError
+from .names import is_batch, is_sender
+from .types import MAXIMUM_ITERATIONS, MINIMUM_PASSPHRASE_ITERATIONS, SealOptions
 
 FORMAT = "twinguard-sealed-1"
 SHORTEST_PASSPHRASE = 20

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Dict, List, Optional, Tuple
 
-from ._batch_names import is_batch, is_sender, shown
-from ._batch_types import (
+from .names import is_batch, is_sender, shown
+from .types import (
     DATA,
     INDEX,
     KEY,

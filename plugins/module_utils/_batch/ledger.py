@@ -20,8 +20,8 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from ._batch_names import is_batch, is_sender
-from ._batch_types import Reason, Refused
+from .names import is_batch, is_sender
+from .types import Reason, Refused
 
 FORMAT = "twinguard-ledger-1"
 KEPT = 1000

@@ -14,8 +14,8 @@ import re
 from dataclasses import dataclass
 from typing import Iterable, List, Optional, Tuple
 
-from ._batch_names import check_names
-from ._batch_types import Reason, Refused
+from .names import check_names
+from .types import Reason, Refused
 
 BLOCK = 512
 END = bytes(2 * BLOCK)

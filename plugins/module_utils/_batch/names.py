@@ -13,7 +13,7 @@ import re
 import unicodedata
 from typing import Iterable, Optional, Set
 
-from ._batch_types import Reason, Refused
+from .types import Reason, Refused
 
 _BATCH = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{16}")
 _SENDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._+-]{0,63}")

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_plan
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import Outcome
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
+    seal_state as batch_plan,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.types import Outcome
 from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
 from ansible_collections.twinguard.hardening.plugins.module_utils._files.transaction_io import (
     FilesError,
@@ -56,7 +58,7 @@ def test_files_that_nobody_touched_are_not_even_read(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if the files had been there for long.
-    monkeypatch.setattr(_batch_plan, "SETTLE_NS", -(10**18))
+    monkeypatch.setattr(batch_plan, "SETTLE_NS", -(10**18))
     lab.seal()
     monkeypatch.setattr(os, "readv", None)
     again = lab.seal()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Seal files into a batch (I/O): see `_batch_types.py` for what a batch is.
+"""Seal files into a batch (I/O): see `_batch/types.py` for what a batch is.
 
 A batch is made in a hidden directory of the outbox and moved out file by file, its manifest last. The state file says
 "pending" before the first of them moves, so that the next run knows what became of a batch that was cut short: its
@@ -17,12 +17,16 @@ import secrets
 import time
 from typing import Iterator, List, Optional, Tuple
 
-from . import _batch_disk_io as disk
-from . import _batch_plan as plan
-from . import _openssl_io as openssl
-from ._batch_index import END, INDEX_LIMIT, Item, archive_size, header, padding, render_index
-from ._batch_manifest import Manifest, Sum, render
-from ._batch_types import (
+from .._files.journal_io import unlink_quietly
+from .._files.safe_path_io import FilesError, doing, remove_tree
+from .._files.steps_io import lock_state_dir, mark_of
+from . import disk_io as disk
+from . import openssl_io as openssl
+from . import seal_state as plan
+from .index import END, INDEX_LIMIT, Item, archive_size, header, padding, render_index
+from .manifest import Manifest, Sum, render
+from .openssl_io import CHUNK, Run, put
+from .types import (
     DATA,
     INDEX,
     KEY,
@@ -32,10 +36,6 @@ from ._batch_types import (
     Sealed,
     SealOptions,
 )
-from ._files.journal_io import unlink_quietly
-from ._files.safe_path_io import FilesError, doing, remove_tree
-from ._files.steps_io import lock_state_dir, mark_of
-from ._openssl_io import CHUNK, Run, put
 
 STATE, SECRET_KEY = "/seal.json", "/seal.key"
 _KEY_BYTES = 32

@@ -15,17 +15,19 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import (
-    _batch_check_io,
-    _batch_disk_io,
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
+    check_io as batch_check_io,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_index import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
+    disk_io as batch_disk_io,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.index import (
     Item,
     header,
     padding,
     render_index,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import Reason
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.types import Reason
 from ansible_collections.twinguard.hardening.plugins.module_utils._files.transaction_io import (
     FilesError,
 )
@@ -359,7 +361,7 @@ def test_data_that_changes_after_it_was_checked(
     """Whoever uploads may keep the file open: what is decrypted is compared with the signed index all the same."""
     batch = Forgery(lab, files=[("a", b"A" * 5000)]).send()
     path = lab.zone / f"{batch}.data.enc"
-    checked = _batch_check_io.check
+    checked = batch_check_io.check
 
     def check(*args: Any) -> Any:
         good = checked(*args)
@@ -368,7 +370,7 @@ def test_data_that_changes_after_it_was_checked(
             stream.write(text)
         return good
 
-    monkeypatch.setattr(_batch_check_io, "check", check)
+    monkeypatch.setattr(batch_check_io, "check", check)
     (outcome,) = lab.open()
     assert (outcome.status, outcome.reason) == ("quarantined", reason)
     assert lab.nothing_published()
@@ -378,7 +380,7 @@ def test_a_full_disk_is_no_fault_of_the_batch(lab: Lab, monkeypatch: pytest.Monk
     batch = Forgery(lab).send()
     state = str(lab.root / "three")
     with monkeypatch.context() as patch:
-        patch.setattr(_batch_disk_io, "free_bytes", lambda _fd: 1000)
+        patch.setattr(batch_disk_io, "free_bytes", lambda _fd: 1000)
         with pytest.raises(FilesError, match="ENOSPC"):
             lab.open(state_dir=state)
     assert lab.nothing_published()

@@ -16,11 +16,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import (
-    _batch_disk_io,
-    _batch_ledger,
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
+    disk_io as batch_disk_io,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
+    ledger as batch_ledger,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.types import (
     Outcome,
     Reason,
 )
@@ -135,7 +137,7 @@ def test_a_second_service_that_cannot_wait_says_so(lab: Lab) -> None:
 
 def failing_after(count: int) -> Callable[[str, bytes], None]:
     """Writes of the ledger that are done, the last of which says that it failed all the same."""
-    real = _batch_disk_io.keep
+    real = batch_disk_io.keep
     left = [count]
 
     def keep(path: str, content: bytes) -> None:
@@ -152,7 +154,7 @@ def test_a_ledger_that_was_written_although_that_failed_loses_no_batch(
 ) -> None:
     batch = lab.batch()
     with monkeypatch.context() as patch:
-        patch.setattr(_batch_disk_io, "keep", failing_after(1))
+        patch.setattr(batch_disk_io, "keep", failing_after(1))
         with pytest.raises(FilesError, match="EIO"):
             lab.open()
     assert not (lab.published / batch).exists()
@@ -166,7 +168,7 @@ def test_what_was_published_and_taken_away_before_it_was_noted_does_not_come_bac
 ) -> None:
     batch = lab.batch()
     with monkeypatch.context() as patch:
-        patch.setattr(_batch_ledger, "finish", None)
+        patch.setattr(batch_ledger, "finish", None)
         with pytest.raises(TypeError):
             lab.open()
     assert lab.contents(lab.published / batch) == CONTENT

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Sequence
 
-from ._batch_types import (
+from .._core.controls import finding
+from .._core.plan import Change, ControlError, Plan
+from .._trust.people import allowed_signers, parse_people, revocations
+from .._trust.spec import PEOPLE
+from .types import (
     MINIMUM_PASSPHRASE_ITERATIONS,
     Identity,
     OpenOptions,
@@ -15,10 +19,6 @@ from ._batch_types import (
     Sealed,
     SealOptions,
 )
-from ._core.controls import finding
-from ._core.plan import Change, ControlError, Plan
-from ._trust.people import allowed_signers, parse_people, revocations
-from ._trust.spec import PEOPLE
 
 # Options that name a file with a secret are not secret: no_log is False, or Ansible warns of their names.
 SEAL_SPEC: Dict[str, Any] = {

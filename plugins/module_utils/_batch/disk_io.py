@@ -17,12 +17,12 @@ import stat
 from dataclasses import dataclass
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from . import _batch_names as names
-from ._files.journal_io import CREATE, LIST, write_all
-from ._files.safe_path_io import FilesError, doing, kind_of, locate, open_dir, read_file
-from ._files.steps_io import mark_of, sweep
-from ._files.transaction_io import replace_file
-from ._openssl_io import CHUNK
+from .._files.journal_io import CREATE, LIST, write_all
+from .._files.safe_path_io import FilesError, doing, kind_of, locate, open_dir, read_file
+from .._files.steps_io import mark_of, sweep
+from .._files.transaction_io import replace_file
+from . import names
+from .openssl_io import CHUNK
 
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MANY = 32  # files; above it one flush of the file system is cheaper than one of each

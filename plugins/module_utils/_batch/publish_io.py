@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Decrypt a checked batch into private staging and publish it by one rename (I/O).
 
-How ledger and rename keep step is told in `_batch_ledger.py`.
+How ledger and rename keep step is told in `_batch/ledger.py`.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import hashlib
 import os
 from typing import Dict, Iterator, List, Set, Tuple
 
-from . import _batch_disk_io as disk
-from . import _batch_ledger as ledger
-from . import _openssl_io as openssl
-from ._batch_check_io import Checked
-from ._batch_index import END, Item, check_size, header, padding, parse_index, total
-from ._batch_names import parents, shown
-from ._batch_plan import passphrase
-from ._batch_types import DATA, INDEX, KEY, OpenOptions, Reason, Refused
-from ._files.journal_io import LIST
-from ._files.safe_path_io import FilesError, doing, remove_tree
-from ._files.steps_io import mark_of
-from ._host.run_io import ProgramError
-from ._openssl_io import CHUNK, Run, Stream, put
+from .._files.journal_io import LIST
+from .._files.safe_path_io import FilesError, doing, remove_tree
+from .._files.steps_io import mark_of
+from .._host.run_io import ProgramError
+from . import disk_io as disk
+from . import ledger
+from . import openssl_io as openssl
+from .check_io import Checked
+from .index import END, Item, check_size, header, padding, parse_index, total
+from .names import parents, shown
+from .openssl_io import CHUNK, Run, Stream, put
+from .seal_state import passphrase
+from .types import DATA, INDEX, KEY, OpenOptions, Reason, Refused
 
 LEDGER = "/ledger.json"
 _SPARE = 16 * 1024 * 1024  # bytes that shall stay free, for the ledger and directories

@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 from typing import Iterable, List, Optional, Sequence, Tuple
 
-from ._batch_index import INDEX_LIMIT, SALT
-from ._batch_manifest import Manifest, expected_names
-from ._batch_names import is_batch, is_sender, shown
-from ._batch_plan import check_paths
-from ._batch_types import INDEX, KEY, MANIFEST, SIGNATURE, OpenOptions, Reason, Refused
-from ._core.plan import ControlError
+from .._core.plan import ControlError
+from .index import INDEX_LIMIT, SALT
+from .manifest import Manifest, expected_names
+from .names import is_batch, is_sender, shown
+from .seal_state import check_paths
+from .types import INDEX, KEY, MANIFEST, SIGNATURE, OpenOptions, Reason, Refused
 
 CLOCKS_DIFFER = 300
 """Seconds that the clocks of sender and receiver may differ."""
