@@ -163,9 +163,9 @@ from ..module_utils._core.controls import finding
 from ..module_utils._core.plan import ControlError
 from ..module_utils._files.transaction_io import FilesError
 from ..module_utils._host.run_io import ProgramError
-from ..module_utils._intake_host_io import HostError
-from ..module_utils._intake_sender_io import Host, enforce
-from ..module_utils._intake_sender_spec import ARGUMENT_SPEC
+from ..module_utils._intake.host_io import HostError
+from ..module_utils._intake.sender.sender_io import Host, enforce
+from ..module_utils._intake.sender.spec import ARGUMENT_SPEC
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:

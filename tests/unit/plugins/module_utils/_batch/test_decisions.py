@@ -13,18 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
-    index as batch_index,
-)
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch import index as batch_index
 from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
     ledger as batch_ledger,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
     manifest as batch_manifest,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
-    names as batch_names,
-)
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch import names as batch_names
 from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
     report as batch_report,
 )

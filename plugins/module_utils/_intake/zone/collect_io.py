@@ -19,9 +19,9 @@ import stat
 import time
 from typing import Any, Mapping, Sequence
 
-from ._files.safe_path_io import FilesError, doing, open_dir
-from ._host.run_io import say
-from ._intake_collect import CLOSED_MODE, OPEN_MODE, Arrived, announced, complete, full
+from ..._files.safe_path_io import FilesError, doing, open_dir
+from ..._host.run_io import say
+from .collect import CLOSED_MODE, OPEN_MODE, Arrived, announced, complete, full
 
 _WAIT = 5.0  # seconds for what is just being written; the timer comes back for the rest
 _POLL = 0.1

@@ -14,9 +14,9 @@ import os
 import pwd
 from typing import Mapping, Sequence
 
-from ._files.journal_io import write_all
-from ._files.safe_path_io import FilesError, doing, open_dir, read_file
-from ._host.run_io import say
+from .._files.journal_io import write_all
+from .._files.safe_path_io import FilesError, doing, open_dir, read_file
+from .._host.run_io import say
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 

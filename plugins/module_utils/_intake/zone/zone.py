@@ -10,11 +10,11 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from ._batch.names import is_sender
-from ._batch.types import NAMESPACE
-from ._core.plan import ControlError
-from ._trust.people import Person, parse_people
-from ._trust.ssh_keys import NotAKey, parse_public_key, weakness
+from ..._batch.names import is_sender
+from ..._batch.types import NAMESPACE
+from ..._core.plan import ControlError
+from ..._trust.people import Person, parse_people
+from ..._trust.ssh_keys import NotAKey, parse_public_key, weakness
 
 USER = "twinguard-intake"
 """The user and group that open batches. Nobody can log in as it."""

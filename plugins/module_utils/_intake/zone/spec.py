@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from ._trust.spec import PEOPLE
+from ..._trust.spec import PEOPLE
 
 _SENDER: Dict[str, Any] = {
     "name": {"type": "str", "required": True},

@@ -10,13 +10,9 @@ import os
 import tempfile
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from . import _batch_send_main_io as send_io
-from . import _intake_host_io as host_io
-from . import _intake_secrets_io as keys_io
-from ._batch_send import sftp_command
-from ._core.controls import finding
-from ._core.plan import Change, Plan
-from ._files.transaction_io import (
+from ..._core.controls import finding
+from ..._core.plan import Change, Plan
+from ..._files.transaction_io import (
     Absent,
     DirSpec,
     FilesError,
@@ -29,18 +25,13 @@ from ._files.transaction_io import (
     scan,
     unfinished,
 )
-from ._host.install_io import LIB_DIR, program_files
-from ._intake_sender import (
-    CONFIG_DIR,
-    PROGRAM,
-    STATE_DIR,
-    UNIT_DIR,
-    USER,
-    Job,
-    job_files,
-    parse_jobs,
-)
-from ._intake_zone_state import COMMENT
+from ..._host.install_io import LIB_DIR, program_files
+from .. import host_io
+from .. import secrets_io as keys_io
+from ..zone.state import COMMENT
+from . import send_io
+from .job import CONFIG_DIR, PROGRAM, STATE_DIR, UNIT_DIR, USER, Job, job_files, parse_jobs
+from .upload import sftp_command
 
 TRANSACTION_DIR = "/var/lib/twinguard/sender"
 _LIB = f"{LIB_DIR}/{PROGRAM}"

@@ -11,10 +11,10 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from ._batch.names import is_sender
-from ._batch_send import known_hosts
-from ._core.plan import ControlError
-from ._trust.ssh_keys import NotAKey, parse_public_key
+from ..._batch.names import is_sender
+from ..._core.plan import ControlError
+from ..._trust.ssh_keys import NotAKey, parse_public_key
+from .upload import known_hosts
 
 USER = "twinguard-sender"
 """The user that seals and sends. It may read the sources by `groups` and has no login."""

@@ -8,17 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List
 
-from ._batch.types import MANIFEST
-from ._intake_zone import (
-    CONFIG_DIR,
-    LOG_DIR,
-    PROBE_DIR,
-    SENDERS_GROUP,
-    STATE_DIR,
-    USER,
-    Sender,
-    Zone,
-)
+from ..._batch.types import MANIFEST
+from .zone import CONFIG_DIR, LOG_DIR, PROBE_DIR, SENDERS_GROUP, STATE_DIR, USER, Sender, Zone
 
 PROGRAM = "intake"
 """The name of the program below /usr/local/lib/twinguard, with the entries collect and receive."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Dict, Iterable, List, Mapping, Optional, Tuple
 
-from ._batch.names import is_batch
-from ._batch.types import DATA, INDEX, KEY, MANIFEST, SIGNATURE
+from ..._batch.names import is_batch
+from ..._batch.types import DATA, INDEX, KEY, MANIFEST, SIGNATURE
 
 SUFFIXES = (SIGNATURE, MANIFEST, DATA, INDEX, KEY)
 GRACE = 60.0

@@ -13,12 +13,12 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
-from . import _intake_host_io as host_io
-from . import _sftp_wire as wire
-from ._files.transaction_io import read_file, remove_tree, replace_file
-from ._host.run_io import clean_environment, run
-from ._intake_zone import PROBE_DIR, Zone
-from ._intake_zone_files import PROBE_KEYS_DIR
+from ..._files.transaction_io import read_file, remove_tree, replace_file
+from ..._host.run_io import clean_environment, run
+from .. import host_io
+from . import sftp_wire as wire
+from .files import PROBE_KEYS_DIR
+from .zone import PROBE_DIR, Zone
 
 _SECONDS = 60.0
 

@@ -14,11 +14,11 @@ import time
 from dataclasses import asdict
 from typing import Any, Dict, Mapping, Sequence
 
-from ._batch.open_io import open_batches
-from ._batch.types import Identity, OpenOptions, Outcome
-from ._core.plan import ControlError
-from ._files.safe_path_io import FilesError, read_file, remove_tree, scan
-from ._host.run_io import ProgramError, run, say
+from ..._batch.open_io import open_batches
+from ..._batch.types import Identity, OpenOptions, Outcome
+from ..._core.plan import ControlError
+from ..._files.safe_path_io import FilesError, read_file, remove_tree, scan
+from ..._host.run_io import ProgramError, run, say
 
 _PRIORITY = {"published": 6, "already": 6, "quarantined": 4}
 

@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_send as send
 from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._intake_sender import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._intake.sender import (
+    upload as send,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._intake.sender.job import (
     job_files,
     parse_jobs,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._intake_sender_spec import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._intake.sender.spec import (
     ARGUMENT_SPEC,
 )
 

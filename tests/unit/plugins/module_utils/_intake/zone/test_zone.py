@@ -12,24 +12,25 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _intake_collect as collect
-from ansible_collections.twinguard.hardening.plugins.module_utils import (
-    _intake_zone_files as render,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils import _intake_zone_state as state
-from ansible_collections.twinguard.hardening.plugins.module_utils import _sftp_wire as wire
 from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import (
     ControlError,
     Plan,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._intake_zone import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._intake.zone import collect, state
+from ansible_collections.twinguard.hardening.plugins.module_utils._intake.zone import (
+    files as render,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._intake.zone import (
+    sftp_wire as wire,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._intake.zone.spec import (
+    ARGUMENT_SPEC,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._intake.zone.zone import (
     OWN_IDENTITY,
     SENDERS_GROUP,
     USER,
     parse_zone,
-)
-from ansible_collections.twinguard.hardening.plugins.module_utils._intake_zone_spec import (
-    ARGUMENT_SPEC,
 )
 
 LOGIN = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1KsE2Qv3yRcTSgwfq0b2sFh5vSyPrVAWRKbYkD5b0l login"

@@ -17,12 +17,12 @@ import sys
 import time
 from typing import Any, List, Mapping, Sequence, Tuple
 
-from . import _batch_send as send
-from ._batch.seal_io import seal
-from ._batch.types import MANIFEST, SealOptions
-from ._core.plan import ControlError
-from ._files.safe_path_io import FilesError
-from ._host.run_io import ProgramError, clean_environment, run, say
+from ..._batch.seal_io import seal
+from ..._batch.types import MANIFEST, SealOptions
+from ..._core.plan import ControlError
+from ..._files.safe_path_io import FilesError
+from ..._host.run_io import ProgramError, clean_environment, run, say
+from . import upload as send
 
 _ASKING = 120.0  # seconds for some small answers
 

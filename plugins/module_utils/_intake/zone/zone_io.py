@@ -9,14 +9,8 @@ import os
 import stat
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from . import _intake_collect_io as _c_io
-from . import _intake_host_io as host_io
-from . import _intake_receive_io as _r_io
-from . import _intake_secrets_io as _k_io
-from . import _intake_zone_files as render
-from . import _intake_zone_state as state
-from ._core.plan import Plan
-from ._files.transaction_io import (
+from ..._core.plan import Plan
+from ..._files.transaction_io import (
     Absent,
     DirSpec,
     FilesError,
@@ -28,11 +22,17 @@ from ._files.transaction_io import (
     scan,
     unfinished,
 )
-from ._host.install_io import LIB_DIR, program_files
-from ._intake_collect import CLOSED_MODE, OPEN_MODE
-from ._intake_probe_io import host_keys, probe
-from ._intake_zone import CONFIG_DIR, OWN_IDENTITY, SENDERS_GROUP, USER, Zone, parse_zone
-from ._trust.people import allowed_signers, revocations
+from ..._host.install_io import LIB_DIR, program_files
+from ..._trust.people import allowed_signers, revocations
+from .. import host_io
+from .. import secrets_io as _k_io
+from . import collect_io as _c_io
+from . import files as render
+from . import receive_io as _r_io
+from . import state
+from .collect import CLOSED_MODE, OPEN_MODE
+from .probe_io import host_keys, probe
+from .zone import CONFIG_DIR, OWN_IDENTITY, SENDERS_GROUP, USER, Zone, parse_zone
 
 STATE_DIR = "/var/lib/twinguard/intake"
 _ENTRIES = {"collect": _c_io, "keys": _k_io, "receive": _r_io}

@@ -13,8 +13,8 @@ import json
 import re
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ._batch.names import is_batch
-from ._batch.types import MANIFEST
+from ..._batch.names import is_batch
+from ..._batch.types import MANIFEST
 
 # What `ls -l` prints of one file: mode, links, owner, group, size, three words of time, name.
 _LISTED = re.compile(r"-[-rwxsStT]{9}\S* +\S+ +\S+ +\S+ +([0-9]+) +\S+ +\S+ +\S+ +(?:\S*/)?(\S+)")

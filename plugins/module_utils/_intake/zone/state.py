@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ._core.controls import finding
-from ._core.plan import Change, Plan
-from ._intake_zone import SENDERS_GROUP, USER, Zone
-from ._intake_zone_files import PATH_UNIT, SERVICE, TIMER, effective
+from ..._core.controls import finding
+from ..._core.plan import Change, Plan
+from .files import PATH_UNIT, SERVICE, TIMER, effective
+from .zone import SENDERS_GROUP, USER, Zone
 
 CONTROL = "intake.zone"
 COMMENT = "twinguard data intake"
