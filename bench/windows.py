@@ -25,20 +25,22 @@ from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_defender import (
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.defender import (
     defender_policy,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_firewall import plan_firewall
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_policy import (
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.firewall import (
+    plan_firewall,
+)
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.policy import (
     firewall_policy,
     management,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_spec import GUARD_SPEC
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_state import (
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.run_io import Guard
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.spec import GUARD_SPEC
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.state import (
     request,
     state_of,
 )
-from ansible_collections.twinguard.hardening.plugins.plugin_utils._win_run import Guard
 from ansible_collections.twinguard.hardening.tests.windows import host_world
 from ansible_collections.twinguard.hardening.tests.windows.ansible_payload import module_call
 from ansible_collections.twinguard.hardening.tests.windows.host_model import Host

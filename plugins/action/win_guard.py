@@ -11,10 +11,10 @@ from copy import deepcopy
 from ansible.plugins.action import ActionBase
 
 from ..module_utils._core.plan import ControlError
-from ..module_utils._win_defender import defender_policy
-from ..module_utils._win_policy import firewall_policy, management
-from ..module_utils._win_spec import GUARD_SPEC
-from ..plugin_utils._win_run import Guard, Unread, way_in
+from ..plugin_utils._windows.defender import defender_policy
+from ..plugin_utils._windows.policy import firewall_policy, management
+from ..plugin_utils._windows.run_io import Guard, Unread, way_in
+from ..plugin_utils._windows.spec import GUARD_SPEC
 
 
 class ActionModule(ActionBase):

@@ -16,9 +16,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_defender import ASR_RULES
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_state import id_of, request
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_types import (
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.defender import ASR_RULES
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.state import (
+    id_of,
+    request,
+)
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.types import (
     FirewallPolicy,
     Management,
 )

@@ -29,8 +29,8 @@ if __name__ == "fault_case":
     init_plugin_loader([])
 
 from ansible_collections.twinguard.hardening.plugins.action.win_guard import ActionModule
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_defender import ASR_RULES
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_state import id_of
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.defender import ASR_RULES
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.state import id_of
 from ansible_collections.twinguard.hardening.tests.windows import host_world
 from ansible_collections.twinguard.hardening.tests.windows.host_model import CmdletError
 from ansible_collections.twinguard.hardening.tests.windows.model_backend import (

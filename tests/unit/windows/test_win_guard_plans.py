@@ -14,19 +14,21 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_defender import (
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.defender import (
     ASR_RULES,
     CHOICES,
     defender_policy,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_policy import firewall_policy
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_state import (
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.policy import (
+    firewall_policy,
+)
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.run_io import Guard
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.state import (
     prefix_of,
     request,
     state_of,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_types import Management
-from ansible_collections.twinguard.hardening.plugins.plugin_utils._win_run import Guard
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.types import Management
 from ansible_collections.twinguard.hardening.tests.windows.host_model import CmdletError, Host
 from ansible_collections.twinguard.hardening.tests.windows.host_scripts import COMMANDS, run_script
 from ansible_collections.twinguard.hardening.tests.windows.host_world import RULE

@@ -20,7 +20,10 @@ from ansible.plugins.loader import connection_loader
 from ansible.template import Templar
 
 from ansible_collections.twinguard.hardening.plugins.action.win_guard import ActionModule
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_state import id_of, prefix_of
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.state import (
+    id_of,
+    prefix_of,
+)
 from ansible_collections.twinguard.hardening.tests.windows.host_model import CmdletError, Host
 from ansible_collections.twinguard.hardening.tests.windows.host_scripts import run_script
 from ansible_collections.twinguard.hardening.tests.windows.packet import Packet, admits

@@ -14,10 +14,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Tuple
 
-from ._core.plan import Change, ControlError
-from ._win_firewall import Step
-from ._win_rules import yaml
-from ._win_types import Defender
+from ...module_utils._core.plan import Change, ControlError
+from .firewall import Step
+from .rules import yaml
+from .types import Defender
 
 
 class Choice(NamedTuple):

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Dict, FrozenSet, List, Mapping, Tuple
 
-from ._core.plan import ControlError
-from ._win_reach import covers
-from ._win_types import MATCHING, PROFILE_NAMES, FirewallPolicy, Management, Rule, Unmanaged
-from ._win_words import (
+from ...module_utils._core.plan import ControlError
+from .reach import covers
+from .types import MATCHING, PROFILE_NAMES, FirewallPolicy, Management, Rule, Unmanaged
+from .words import (
     canonical_address,
     refuse_addresses,
     refuse_icmp_types,

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any, Collection, Dict, List, Mapping, Tuple
 
-from ._win_types import ALL_PROFILES, ANY, COMPARED, PROFILE_NAMES, Rule
-from ._win_words import shown, shown_profiles
+from .types import ALL_PROFILES, ANY, COMPARED, PROFILE_NAMES, Rule
+from .words import shown, shown_profiles
 
 # Windows takes enums by any unique beginning of a name: only whole names of ours are ever sent.
 ENUMS = {

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_defender import (
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.defender import (
     ASR_ACTIONS,
     ASR_RULES,
     CHOICES,
@@ -20,8 +20,8 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._win_defender 
     plan_defender,
     settings,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_spec import DEFENDER_SPEC
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_types import Defender
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.spec import DEFENDER_SPEC
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.types import Defender
 
 STOCK = Defender(
     preferences={

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.twinguard.hardening.plugins.module_utils import _win_words as words
 from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_types import ANY
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows import words
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.types import ANY
 
 
 @pytest.mark.parametrize(

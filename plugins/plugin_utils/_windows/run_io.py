@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 
-from ..module_utils._core.plan import Change, Plan
-from ..module_utils._win_defender import DefenderPolicy, plan_defender
-from ..module_utils._win_firewall import Step, foreseen, plan_firewall, swallowed
-from ..module_utils._win_reach import reach
-from ..module_utils._win_state import listed, request, state_of
-from ..module_utils._win_types import FirewallPolicy, Management, State
-from ..module_utils._win_verdict import (
+from ...module_utils._core.plan import Change, Plan
+from .defender import DefenderPolicy, plan_defender
+from .firewall import Step, foreseen, plan_firewall, swallowed
+from .reach import reach
+from .state import listed, request, state_of
+from .types import FirewallPolicy, Management, State
+from .verdict import (
     dead_rule,
     defender_trouble,
     findings,

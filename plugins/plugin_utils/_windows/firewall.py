@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from string import ascii_lowercase
 from typing import Any, Dict, List, Mapping, Tuple
 
-from ._core.plan import Change
-from ._win_reach import any_reached, covers, planned_settings, reach
-from ._win_rules import ENUMS, can_change, differences, parameters, portrait, same, yaml
-from ._win_state import id_of, ours
-from ._win_types import LOCAL, PROFILE_NAMES, Firewall, FirewallPolicy, Management, Rule
+from ...module_utils._core.plan import Change
+from .reach import any_reached, covers, planned_settings, reach
+from .rules import ENUMS, can_change, differences, parameters, portrait, same, yaml
+from .state import id_of, ours
+from .types import LOCAL, PROFILE_NAMES, Firewall, FirewallPolicy, Management, Rule
 
 _PROFILE_PARAMETERS = {
     "enabled": "Enabled",

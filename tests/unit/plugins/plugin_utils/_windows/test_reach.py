@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_reach import (
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.reach import (
     Reach,
     covers,
     planned_settings,
     reach,
     ways,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_types import (
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.types import (
     POLICY,
     Firewall,
     Management,

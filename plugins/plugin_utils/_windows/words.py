@@ -14,8 +14,8 @@ import ipaddress
 import re
 from typing import FrozenSet, Iterable, List, NamedTuple, Sequence, Tuple, Union
 
-from ._core.plan import ControlError
-from ._win_types import ALL_PROFILES, ANY, PROFILE_NAMES
+from ...module_utils._core.plan import ControlError
+from .types import ALL_PROFILES, ANY, PROFILE_NAMES
 
 ADDRESS_KEYWORDS = (
     "Any", "LocalSubnet", "LocalSubnet4", "LocalSubnet6", "DNS", "DHCP", "WINS", "DefaultGateway",

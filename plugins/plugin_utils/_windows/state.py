@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Dict, Iterable, List, Mapping, Tuple
 
-from ._win_types import (
+from .types import (
     LOCAL,
     POLICY,
     Defender,
@@ -19,7 +19,7 @@ from ._win_types import (
     Rule,
     State,
 )
-from ._win_words import (
+from .words import (
     canonical_addresses,
     canonical_icmp_types,
     canonical_ports,

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_policy import (
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.policy import (
     firewall_policy,
     management,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._win_types import FirewallPolicy
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.types import (
+    FirewallPolicy,
+)
 
 RULE = {
     "name": "Jupyter", "description": "", "enabled": True, "direction": "inbound", "action": "allow",

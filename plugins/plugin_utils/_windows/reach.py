@@ -12,8 +12,8 @@ import ipaddress
 from dataclasses import dataclass
 from typing import FrozenSet, List, Mapping, Tuple
 
-from ._win_types import ALL_PROFILES, ANY, POLICY, Firewall, Management, Network, Rule
-from ._win_words import Span, port_span, span
+from .types import ALL_PROFILES, ANY, POLICY, Firewall, Management, Network, Rule
+from .words import Span, port_span, span
 
 YES, NO, MAYBE = "yes", "no", "maybe"
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterable, List, Mapping, Tuple
 
-from ._core.controls import finding
-from ._win_defender import EXCLUSIONS, DefenderPolicy, Setting, excluded, settings
-from ._win_firewall import equal, foreseen, pairs, rule_key, strays, swallowed, unmanaged_rules
-from ._win_reach import reach
-from ._win_rules import differences
-from ._win_state import DEFENDER_KEY, FIREWALL_KEYS
-from ._win_types import (
+from ...module_utils._core.controls import finding
+from .defender import EXCLUSIONS, DefenderPolicy, Setting, excluded, settings
+from .firewall import equal, foreseen, pairs, rule_key, strays, swallowed, unmanaged_rules
+from .reach import reach
+from .rules import differences
+from .state import DEFENDER_KEY, FIREWALL_KEYS
+from .types import (
     ALL_PROFILES,
     ANY,
     PROFILE_NAMES,
@@ -24,7 +24,7 @@ from ._win_types import (
     Rule,
     State,
 )
-from ._win_words import shown
+from .words import shown
 
 Findings = List[Dict[str, Any]]
 
