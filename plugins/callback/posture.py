@@ -39,7 +39,7 @@ from ansible import constants
 from ansible.plugins.callback import CallbackBase
 
 from ..module_utils._files.transaction_io import FilesError, replace_file
-from ..plugin_utils._posture import Posture
+from ..plugin_utils._report.posture import Posture
 
 _COLORS = {
     "pass": "COLOR_OK",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._core.controls import finding
-from ansible_collections.twinguard.hardening.plugins.plugin_utils._posture import Posture
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._report.posture import Posture
 
 
 def posture_of(*results: dict[str, Any]) -> Posture:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Iterator, Mapping
 
-from ..module_utils._core.controls import CATALOGUE, STATUSES, counts
+from ...module_utils._core.controls import CATALOGUE, STATUSES, counts
 
 _HEADINGS = ("host", "control", "resource", "status", "proven / reason")
 _EVIDENCE_LENGTH = 100
