@@ -32,7 +32,7 @@ def on_host(watches: int, rounds: int) -> dict[str, Any]:
     from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch import (  # noqa: PLC0415
         apply_io as audit_apply_io,
     )
-    from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch import (
+    from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch import (  # noqa: PLC0415
         prove_io as audit_prove_io,
     )
 

@@ -5,7 +5,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 #Requires -Version 5.1
-#AnsibleRequires -PowerShell ansible_collections.twinguard.hardening.plugins.module_utils._win_guard
+#AnsibleRequires -PowerShell ansible_collections.twinguard.hardening.plugins.module_utils._windows._win_guard
 
 # Carries out the steps of a plan in their order, if the host still is as it was when the plan was made.
 

@@ -5,7 +5,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 #Requires -Version 5.1
-#AnsibleRequires -PowerShell ansible_collections.twinguard.hardening.plugins.module_utils._win_guard
+#AnsibleRequires -PowerShell ansible_collections.twinguard.hardening.plugins.module_utils._windows._win_guard
 
 # Without Ansible.Basic, whose C# would be compiled anew by each task; win_guard has checked the arguments.
 

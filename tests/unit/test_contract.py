@@ -15,6 +15,7 @@ from typing import Any, Iterator
 
 import pytest
 import yaml
+from graphlib import TopologicalSorter
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._core.controls import CATALOGUE
 
@@ -27,7 +28,7 @@ PRIVATE = sorted(
     for kind in ("module_utils", "plugin_utils", "doc_fragments")
     for p in PLUGINS.glob(f"{kind}/**/*.py")
 )
-UTILS = sorted(PLUGINS.glob("module_utils/**/*.py"))
+UTILS = [p for p in PRIVATE if "doc_fragments" not in p.parts]
 PURE = [p for p in UTILS if not p.name.endswith("_io.py")]
 ROLES = sorted(p for p in (ROOT / "roles").glob("*") if p.is_dir())
 
@@ -264,6 +265,17 @@ def test_decisions_call_nothing_that_acts_and_read_no_clock(path: Path) -> None:
         )
         clock = isinstance(called, ast.Attribute) and called.attr in CLOCKS | LOOKING
         assert not clock, f"line {node.lineno} reads a clock or the disk; pass the answer in"
+
+
+def test_packages_depend_on_each_other_in_one_direction_only() -> None:
+    needs: dict[str, set[str]] = {}
+    for path in UTILS:
+        room = dotted(path).rpartition(".")[0]
+        rooms = {name.rpartition(".")[0] for name in imports(path) if name.startswith(OWN)}
+        needs.setdefault(room, set()).update(rooms - {room})
+    assert len(needs) >= 22
+    # Raises CycleError, which names a circle.
+    assert list(TopologicalSorter(needs).static_order())
 
 
 @pytest.mark.parametrize("control_id", sorted(CATALOGUE))

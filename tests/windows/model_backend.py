@@ -25,12 +25,12 @@ from ansible_collections.twinguard.hardening.tests.windows.host_model import Cmd
 from ansible_collections.twinguard.hardening.tests.windows.winrm_server import Answer
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
-UTILITY = "ansible_collections.twinguard.hardening.plugins.module_utils._win_guard.psm1"
+UTILITY = "ansible_collections.twinguard.hardening.plugins.module_utils._windows._win_guard.psm1"
 COLLECTION = "ansible_collections.twinguard.hardening.plugins.modules."
 MODELLED = {
-    "module_utils/_win_guard.psm1": "1cd2430f4521e557215a3813eb9cfb552e1700e0c0e259f668f8b6d8789384b0",
-    "modules/win_guard_read.ps1": "7675c7d249605212aa19e1dc886cb02dceae9e375e8906cc8c65bde64f04a96a",
-    "modules/win_guard_apply.ps1": "f8ec234e86839ab82477e6a4358b7dacb775e4c2b04684c0a6ff60a4fd5d2f2a",
+    "module_utils/_windows/_win_guard.psm1": "1cd2430f4521e557215a3813eb9cfb552e1700e0c0e259f668f8b6d8789384b0",
+    "modules/win_guard_read.ps1": "4c0e21d78932ce364b0c90dfacb0fd2e510fd4835940b964a1ca505e0670cef8",
+    "modules/win_guard_apply.ps1": "ae91fa023f26ff5b1ad329727c31853cdafdc8b3503e331e0a5122b7f5c5ca39",
 }
 """SHA-256 of the scripts that host_scripts.py does the same as."""
 
@@ -98,7 +98,7 @@ def known(call: Call) -> str:
     name = call.name.removeprefix(COLLECTION)
     texts = {f"modules/{name}.ps1": call.script}
     if UTILITY in call.scripts:
-        texts["module_utils/_win_guard.psm1"] = call.scripts[UTILITY]
+        texts["module_utils/_windows/_win_guard.psm1"] = call.scripts[UTILITY]
     for path, text in texts.items():
         if MODELLED.get(path) != hashlib.sha256(text).hexdigest():
             raise NoModule(

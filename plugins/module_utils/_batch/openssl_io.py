@@ -25,7 +25,7 @@ from .._host.run_io import Done, ProgramError, clean_environment
 from .types import NAMESPACE, Identity, Reason, Refused
 
 Run = Callable[..., Done]
-"""`_program_io.run`."""
+"""`_host/run_io.run`."""
 
 put: Callable[[int, Any], None] = write_all
 """Write all of some bytes, or of a part of a buffer."""

@@ -12,10 +12,10 @@ A batch is a handful of files that lie flat in one directory, ID being its batch
     ID.manifest.json.sig  signature of the manifest by `ssh-keygen -Y sign`
     ID.manifest.json      sizes and SHA-256 of the encrypted files, and all that opening needs; comes last
 
-    sealed = seal(SealOptions(...), now, run)               # _batch_seal_io
-    outcomes = open_batches(directory, OpenOptions(...), now, run)     # _batch_open_io
+    sealed = seal(SealOptions(...), now, run)               # seal_io
+    outcomes = open_batches(directory, OpenOptions(...), now, run)     # open_io
 
-`now` is in seconds since 1970 and `run` is `_program_io.run`. Both raise FilesError, ProgramError or
+`now` is in seconds since 1970 and `run` is `_host/run_io.run`. Both raise FilesError, ProgramError or
 ControlError for what is not the batch's fault, such as a full disk; then nothing was published.
 """
 

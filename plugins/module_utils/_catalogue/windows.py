@@ -12,7 +12,7 @@ _DENY_BY_DEFAULT = nist("SC-7(5)", "Boundary Protection: Deny by Default, Allow 
 _MALICIOUS_CODE = nist("SI-3", "Malicious Code Protection")
 _LEAST_FUNCTION = nist("CM-7", "Least Functionality")
 
-WINDOWS = (
+CONTROLS = (
     Control(
         "windows.firewall_profile",
         "The firewall is on and keeps out what no rule lets in",

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Mapping
 
-from .._catalogue.hosts import AUDIT, BUCKET, GATEWAY
-from .._catalogue.supply import GIT_GUARD, GIT_HISTORY, GIT_SIGNING, INTAKE_BATCHES, INTAKE_SIDES
+from .._catalogue import audit, buckets, gateway, git, intake, windows
 from .._catalogue.types import Control, Reference
-from .._catalogue.windows import WINDOWS
-from .plan import ControlError
+from .error import ControlError
 
 STATUSES = ("fail", "unknown", "pass", "not_applicable")
 """Every status, the one that needs attention first."""
@@ -32,18 +30,8 @@ __all__ = [
 
 CATALOGUE: dict[str, Control] = {
     control.id: control
-    for controls in (
-        GATEWAY,
-        AUDIT,
-        BUCKET,
-        GIT_SIGNING,
-        GIT_GUARD,
-        GIT_HISTORY,
-        INTAKE_SIDES,
-        INTAKE_BATCHES,
-        WINDOWS,
-    )
-    for control in controls
+    for room in (gateway, audit, buckets, git, intake, windows)
+    for control in room.CONTROLS
 }
 """Every control by its id."""
 

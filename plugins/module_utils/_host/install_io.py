@@ -4,7 +4,7 @@
 """Put a program of ours onto a host: its files, its entries and its bytecode (I/O).
 
     with Transaction(STATE_DIR) as files:
-        files.stage(program_files("git-guard", {"pre-receive": _git_hook_io}))
+        files.stage(program_files("git-guard", {"pre-receive": hook_io}))
 
 makes /usr/local/lib/twinguard/git-guard/pre-receive, which calls main(arguments) of _git/guard/hook_io.py
 there and ends with what that returns. Files of an older version are removed.

@@ -13,7 +13,7 @@ import signal
 import time
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from .zone.state import COMMENT, HOME, SHELLS, Account
+from .accounts import COMMENT, HOME, SHELLS, Account
 
 Runner = Callable[[Sequence[str], bytes], Tuple[int, bytes, bytes]]
 """Runs a program without a shell, with these bytes as its input; gives status, output and errors."""

@@ -27,6 +27,9 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 from .._core.error import ControlError
 from .ssh_keys import NotAKey, PublicKey, parse_public_key, weakness
 
+CLOCK_SKEW = 600
+"""Seconds by which clocks may differ when nothing else is said."""
+
 NAMESPACE_GIT = "git"
 """The namespace git signs in."""
 

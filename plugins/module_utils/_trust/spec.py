@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from .._git.verify.policy import CLOCK_SKEW
+from .people import CLOCK_SKEW
 
 # No secrets in it: public keys only.
 PEOPLE: Dict[str, Any] = {

@@ -16,8 +16,8 @@ image, hosts = None, 2
 BATCH = "20261121T112000Z-0123456789abcdef"
 # The id of a batch is random; with another one each time, no two runs would write the same files.
 PROGRAM = f"""
-from ansible_collections.twinguard.hardening.plugins.module_utils import _batch_plan
-_batch_plan.new_id = lambda now, chance: {BATCH!r}
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch import seal_state
+seal_state.new_id = lambda now, chance: {BATCH!r}
 from ansible_collections.twinguard.hardening.plugins.modules import batch_seal
 batch_seal.main()
 """

@@ -154,9 +154,9 @@ def test_a_module_needs_no_csharp_that_each_task_would_compile(module: Path) -> 
     assert text.startswith("#!powershell\n")
     assert "#Requires -Version 5.1" in text
     assert "CSharpUtil" not in text
-    assert "Add-Type" not in text + (ROOT / "plugins/module_utils/_win_guard.psm1").read_text(
-        "utf-8"
-    )
+    assert "Add-Type" not in text + (
+        ROOT / "plugins/module_utils/_windows/_win_guard.psm1"
+    ).read_text("utf-8")
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)

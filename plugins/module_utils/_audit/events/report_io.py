@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import pwd
+from functools import lru_cache
 from typing import Any, Dict, Mapping, Union
 
 from ..._core.plan import ControlError
@@ -16,7 +18,6 @@ from .access import Evidence, findings
 from .checkpoint import Checkpoint, parse_canaries, parse_checkpoint
 from .join import Joiner, needles
 from .log_io import opened_log, read_log
-from .names_io import user_name
 from .query import Tally, parse_query
 from .rows import moment
 
@@ -95,3 +96,12 @@ def _why_no_audit() -> str:
             return ""
     except NoAudit as error:
         return str(error)
+
+
+@lru_cache(maxsize=4096)
+def user_name(uid: int) -> Union[str, None]:
+    """The name of that user on this host, asked once for each number; None when it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, OverflowError):
+        return None

@@ -10,11 +10,8 @@ import re
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..._core.error import ControlError
-from ..._trust.people import Key, Person, parse_people
+from ..._trust.people import CLOCK_SKEW, Key, Person, parse_people
 from .objects import OBJECT_ID
-
-CLOCK_SKEW = 600
-"""Seconds by which clocks may differ when nothing else is said."""
 
 RULES = 1
 """Raised whenever the rules change, so that verdicts kept under older ones are not used."""

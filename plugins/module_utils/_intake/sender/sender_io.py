@@ -28,7 +28,7 @@ from ..._files.transaction_io import (
 from ..._host.install_io import LIB_DIR, program_files
 from .. import host_io
 from .. import secrets_io as keys_io
-from ..zone.state import COMMENT
+from ..accounts import COMMENT
 from . import send_io
 from .job import CONFIG_DIR, PROGRAM, STATE_DIR, UNIT_DIR, USER, Job, job_files, parse_jobs
 from .upload import sftp_command

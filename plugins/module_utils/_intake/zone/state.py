@@ -10,27 +10,11 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..._core.controls import finding
 from ..._core.plan import Change, Plan
+from ..accounts import COMMENT, HOME, SHELLS, Account
 from .files import PATH_UNIT, SERVICE, TIMER, effective
 from .zone import SENDERS_GROUP, USER, Zone
 
 CONTROL = "intake.zone"
-COMMENT = "twinguard data intake"
-"""The comment of accounts that are ours; others are never touched."""
-
-HOME = "/nonexistent"
-SHELLS = ("/usr/sbin/nologin", "/sbin/nologin")
-
-
-@dataclass(frozen=True)
-class Account:
-    """A line of passwd and the groups beside its own."""
-
-    uid: int
-    gid: int
-    comment: str
-    home: str
-    shell: str
-    groups: Tuple[str, ...]
 
 
 @dataclass(frozen=True)

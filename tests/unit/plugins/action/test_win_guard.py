@@ -4,7 +4,7 @@
 """What a task of win_guard does to a Windows host and says of it.
 
 The host is the model of tests/windows, without a wire between; test_win_guard_wire.py has the wire. Findings come from
-_win_verdict, plans from _win_firewall and _win_defender, what is read from _win_state.
+_windows/verdict, plans from firewall and defender, what is read from state.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stand-alone programs made of _program_io and program_files_io."""
+"""Stand-alone programs: what install_io makes of modules."""
 
 from __future__ import annotations
 
@@ -75,16 +75,16 @@ def test_the_sources_are_the_named_file_all_it_imports_and_the_packages() -> Non
         "ansible_collections/twinguard/hardening/__init__.py",
         "ansible_collections/twinguard/hardening/plugins/__init__.py",
         f"{DIRECTORY}/__init__.py",
-        f"{DIRECTORY}/_git_hook.py",
-        f"{DIRECTORY}/_git_trust.py",  # which it imports
-        f"{DIRECTORY}/_ssh_keys.py",  # which is imported by what it imports
+        f"{DIRECTORY}/_git/guard/hook.py",
+        f"{DIRECTORY}/_git/verify/policy.py",  # which it imports
+        f"{DIRECTORY}/_trust/ssh_keys.py",  # which is imported by what it imports
     } <= set(found)
-    assert f"{DIRECTORY}/_program_io.py" not in found
-    assert b"def parse_updates" in found[f"{DIRECTORY}/_git_hook.py"]
+    assert f"{DIRECTORY}/_host/run_io.py" not in found
+    assert b"def parse_updates" in found[f"{DIRECTORY}/_git/guard/hook.py"]
 
 
 def test_imports_of_whole_files_are_followed_too() -> None:
-    assert f"{DIRECTORY}/_audit_rearm.py" in sources([audit_apply_io])
+    assert f"{DIRECTORY}/_audit/watch/rearm.py" in sources([audit_apply_io])
 
 
 def test_a_file_that_is_not_there_is_named() -> None:
@@ -101,8 +101,8 @@ def in_an_archive(tmp_path: Path, files: Dict[str, bytes], *names: str) -> List[
     script = f"""
 import importlib, sys
 sys.path.insert(0, {str(archive)!r})
-from {PACKAGE}._program_files_io import sources
-from {PACKAGE}._program_io import ProgramError
+from {PACKAGE}._host.install_io import sources
+from {PACKAGE}._host.run_io import ProgramError
 try:
     print(*sources([importlib.import_module(f"{PACKAGE}.{{name}}") for name in {names!r}]), sep="\\n")
 except ProgramError as error:
@@ -186,7 +186,7 @@ def test_a_file_that_needs_what_a_program_does_not_have_is_refused(
 
 def test_a_program_starts_without_ansible_and_from_its_bytecode(tmp_path: Path) -> None:
     lib = install(tmp_path)
-    script = f"import sys; sys.path[:0] = [{str(lib)!r}]; import {PACKAGE}._plan"
+    script = f"import sys; sys.path[:0] = [{str(lib)!r}]; import {PACKAGE}._core.plan"
     command = [sys.executable, "-ISv", "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     source = lib / DIRECTORY / "_core/plan.py"

@@ -25,12 +25,12 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._audit.events.
     opened_log,
     read_log,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit.events.names_io import (
-    user_name,
-)
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit.events.query import (
     Query,
     Tally,
+)
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit.events.report_io import (
+    user_name,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._files.transaction_io import (
     FilesError,

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a work tree may go on: _git_deploy alone."""
+"""Whether a work tree may go on: _git/deploy/deploy.py alone."""
 
 from __future__ import annotations
 

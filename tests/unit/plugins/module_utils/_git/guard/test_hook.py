@@ -1,6 +1,6 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""_git_hook and _git_guard (with _git_guard_spec): what a push means, and what shall be on the server."""
+"""hook and guard (with spec): what a push means, and what shall be on the server."""
 
 from __future__ import annotations
 

@@ -97,6 +97,6 @@ def test_every_refusal_tells_what_to_do() -> None:
 
 
 def test_every_status_that_the_verifier_gives_has_its_fix() -> None:
-    utils = Path(__file__).parents[6] / "plugins" / "module_utils"
-    text = "".join(path.read_text(encoding="utf-8") for path in utils.glob("_git_*.py"))
+    room = Path(__file__).parents[6] / "plugins" / "module_utils" / "_git"
+    text = "".join(path.read_text(encoding="utf-8") for path in room.rglob("*.py"))
     assert all(text.count(f'"{status}"') > 1 for status in FIXES)

@@ -16,6 +16,12 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan imp
     ControlError,
     Plan,
 )
+from ansible_collections.twinguard.hardening.plugins.module_utils._intake.accounts import (
+    COMMENT,
+    HOME,
+    SHELLS,
+    Account,
+)
 from ansible_collections.twinguard.hardening.plugins.module_utils._intake.zone import collect, state
 from ansible_collections.twinguard.hardening.plugins.module_utils._intake.zone import (
     files as render,
@@ -260,7 +266,7 @@ def test_all_that_the_probe_makes_has_its_token_in_its_name() -> None:
 
 
 def found(**changes: Any) -> state.Found:
-    account = state.Account(990, 990, state.COMMENT, state.HOME, state.SHELLS[0], ())
+    account = Account(990, 990, COMMENT, HOME, SHELLS[0], ())
     zone = parse_zone(params())
     active = {"ActiveState": "active", "UnitFileState": "enabled", "Result": "success"}
     units = dict.fromkeys(
@@ -316,9 +322,7 @@ def test_each_difference_is_planned_and_keeps_the_control_from_being_green(
 
 def test_a_shell_or_a_group_that_somebody_gave_a_sender_is_taken_back() -> None:
     zone = parse_zone(params())
-    account = state.Account(
-        990, 990, state.COMMENT, state.HOME, "/bin/bash", (SENDERS_GROUP, "sudo")
-    )
+    account = Account(990, 990, COMMENT, HOME, "/bin/bash", (SENDERS_GROUP, "sudo"))
     has = found(accounts={USER: found().accounts[USER], "intake-plant-a": account})
     changes = state.plan(zone, has, True).changes
     assert [one.key for one in changes] == ["account intake-plant-a"]
@@ -329,7 +333,7 @@ def test_a_shell_or_a_group_that_somebody_gave_a_sender_is_taken_back() -> None:
 def test_an_account_of_somebody_else_is_never_taken_over() -> None:
     zone = parse_zone(params())
     assert state.foreign(zone, found()) == ""
-    other = state.Account(1000, 1000, "Alice", "/home/alice", "/bin/bash", ())
+    other = Account(1000, 1000, "Alice", "/home/alice", "/bin/bash", ())
     assert "intake-plant-a" in state.foreign(zone, found(accounts={"intake-plant-a": other}))
 
 

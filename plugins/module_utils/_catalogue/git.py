@@ -1,13 +1,19 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controls of what comes in: code through git, data through batches (pure)."""
+"""The controls of git signing, the git guard and the history of repositories (pure)."""
 
 from __future__ import annotations
 
-from .types import ACCOUNTS, POISONING, TAMPERING, THEFT, Control, nist
+from .types import (
+    ACCOUNTS,
+    POISONING,
+    TAMPERING,
+    Control,
+    nist,
+)
 
-GIT_SIGNING = (
+CONTROLS = (
     Control(
         "git.signing",
         "Commits and tags are signed by the person who makes them",
@@ -38,9 +44,6 @@ GIT_SIGNING = (
             nist("SI-7", "Software, Firmware, and Information Integrity"),
         ),
     ),
-)
-
-GIT_GUARD = (
     Control(
         "git.guard",
         "The repository refuses commits that no known person has signed",
@@ -54,9 +57,6 @@ GIT_GUARD = (
             nist("SI-7", "Software, Firmware, and Information Integrity"),
         ),
     ),
-)
-
-GIT_HISTORY = (
     Control(
         "git.history",
         "Every commit of the history was signed by whoever committed it",
@@ -68,57 +68,6 @@ GIT_HISTORY = (
             nist("CM-14", "Signed Components"),
             nist("SI-7", "Software, Firmware, and Information Integrity"),
             nist("SR-4", "Provenance"),
-        ),
-    ),
-)
-
-INTAKE_SIDES = (
-    Control(
-        "intake.zone",
-        "Senders can upload and nothing else, and only verified batches are published",
-        "critical",
-        (
-            POISONING,
-            nist("AC-3", "Access Enforcement"),
-            nist("AC-6", "Least Privilege"),
-            nist("SI-7", "Software, Firmware, and Information Integrity"),
-            nist("SI-10", "Information Input Validation"),
-        ),
-    ),
-    Control(
-        "intake.sender",
-        "Data leaves this host sealed, and only for the receiver that is known",
-        "high",
-        (
-            THEFT,
-            nist("SC-8", "Transmission Confidentiality and Integrity"),
-            nist("SC-13", "Cryptographic Protection"),
-            nist("SC-23", "Session Authenticity"),
-        ),
-    ),
-)
-
-INTAKE_BATCHES = (
-    Control(
-        "intake.seal",
-        "Data for another place is encrypted for its receiver and signed by its sender",
-        "high",
-        (
-            THEFT,
-            nist("SC-8", "Transmission Confidentiality and Integrity"),
-            nist("SC-13", "Cryptographic Protection"),
-            nist("SC-28", "Protection of Information at Rest"),
-        ),
-    ),
-    Control(
-        "intake.open",
-        "Only data that a known sender sealed, whole, new and unharmed, is published",
-        "critical",
-        (
-            POISONING,
-            nist("SI-7", "Software, Firmware, and Information Integrity"),
-            nist("SI-10", "Information Input Validation"),
-            nist("AU-10", "Non-repudiation"),
         ),
     ),
 )
