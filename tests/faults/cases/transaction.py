@@ -16,7 +16,7 @@ hosts = 1
 
 PROGRAM = """
 import json, sys
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._files.transaction_io import (
     Absent, DirSpec, FilesError, FileSpec, Transaction)
 
 args = json.load(open(sys.argv[1]))
