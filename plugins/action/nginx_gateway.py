@@ -13,6 +13,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
+from ..module_utils._core.error import HardeningError
 from ..module_utils._core.plan import ControlError
 from ..plugin_utils._gateway.keys import refuse_bare_keys
 from ..plugin_utils._gateway.policy import parse_policy
@@ -50,7 +51,7 @@ class ActionModule(ActionBase):
                 arguments["companions"] = [
                     {"path": _logrotate_path(options["name"]), "content": ""}
                 ]
-        except ControlError as error:
+        except HardeningError as error:
             return dict(result, failed=True, changed=False, msg=str(error), controls=[])
         answer = self._execute_module(
             module_name="twinguard.hardening.nginx_config",

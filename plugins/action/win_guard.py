@@ -10,6 +10,7 @@ from copy import deepcopy
 
 from ansible.plugins.action import ActionBase
 
+from ..module_utils._core.error import HardeningError
 from ..module_utils._core.plan import ControlError
 from ..plugin_utils._windows.defender import defender_policy
 from ..plugin_utils._windows.policy import firewall_policy, management
@@ -39,11 +40,11 @@ class ActionModule(ActionBase):
         try:
             guard = self._guard(task_vars or {})
             outcome = guard.run(execute, check_mode)
-        except ControlError as error:
-            return dict(result, failed=True, changed=False, msg=str(error), controls=[])
         except Unread as error:
             message = f"The host could not be read: {error}"
             return dict(result, failed=True, changed=False, msg=message, controls=[])
+        except HardeningError as error:
+            return dict(result, failed=True, changed=False, msg=str(error), controls=[])
         return dict(result, **guard.result(outcome, check_mode))
 
     def _guard(self, task_vars: dict[str, t.Any]) -> Guard:

@@ -292,21 +292,18 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._audit.events.report_io import report
 from ..module_utils._audit.events.spec import ARGUMENT_SPEC
-from ..module_utils._core.controls import finding
-from ..module_utils._core.plan import ControlError
-from ..module_utils._files.transaction_io import FilesError
+from ..module_utils._core.conclude import conclude
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    try:
-        module.exit_json(**report(module.params, module.check_mode))
-    except (ControlError, FilesError) as error:
-        reasons = [
-            finding("audit.access", key, "unknown", str(error))
-            for key in module.params["keys"] or ["model files"]
-        ]
-        module.fail_json(msg=str(error), controls=reasons)
+    conclude(
+        module,
+        lambda: report(module.params, module.check_mode),
+        "audit.access",
+        module.params["keys"] or ["model files"],
+        status="unknown",
+    )
 
 
 if __name__ == "__main__":

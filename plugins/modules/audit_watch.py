@@ -234,38 +234,23 @@ rearmed:
   elements: str
 """
 
-from typing import Any, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._audit.kernel.netlink import AuditCodecError
-from ..module_utils._audit.kernel.netlink_io import AuditError
 from ..module_utils._audit.watch.apply_io import Host
-from ..module_utils._audit.watch.host_io import HostError
 from ..module_utils._audit.watch.prove_io import enforce
 from ..module_utils._audit.watch.spec import ARGUMENT_SPEC
-from ..module_utils._core.controls import finding
-from ..module_utils._core.plan import ControlError
-from ..module_utils._files.transaction_io import FilesError
-
-
-def run(module: AnsibleModule) -> dict[str, Any]:
-    def run_program(argv: Sequence[str]) -> tuple[int, str, str]:
-        return module.run_command(list(argv), environ_update={"LC_ALL": "C", "LANGUAGE": "C"})
-
-    return enforce(Host(module.params, run_program), module.check_mode)
+from ..module_utils._core.conclude import conclude
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    try:
-        result = run(module)
-    except (AuditCodecError, AuditError, ControlError, FilesError, HostError, OSError) as error:
-        why = str(error)
-        module.fail_json(msg=why, controls=[finding("audit.rules", "kernel and boot", "fail", why)])
-    if "msg" in result:
-        module.fail_json(**result)
-    module.exit_json(**result)
+    conclude(
+        module,
+        lambda: enforce(Host(module.params), module.check_mode),
+        "audit.rules",
+        "kernel and boot",
+    )
 
 
 if __name__ == "__main__":

@@ -192,34 +192,28 @@ batches:
 
 import os
 import time
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._batch.open_io import open_batches
 from ..module_utils._batch.report import OPEN_SPEC, open_options, open_result
-from ..module_utils._core.controls import finding
-from ..module_utils._core.plan import ControlError
-from ..module_utils._files.transaction_io import FilesError
-from ..module_utils._host.run_io import ProgramError, run
+from ..module_utils._core.conclude import conclude
+from ..module_utils._host.run_io import run
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    params = module.params
+    options = open_options(params, os.geteuid() == 0)
+    outcomes = open_batches(
+        params["directory"], options, int(time.time()), run, module.check_mode, params["batch"]
+    )
+    return open_result(outcomes, params, module.check_mode)
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=OPEN_SPEC, supports_check_mode=True)
-    params = module.params
-    try:
-        options = open_options(params, os.geteuid() == 0)
-        now = int(time.time())
-        outcomes = open_batches(
-            params["directory"], options, now, run, module.check_mode, params["batch"]
-        )
-    except (ControlError, FilesError, ProgramError) as error:
-        why = str(error)
-        control = finding("intake.open", params["directory"], "fail", why)
-        module.fail_json(msg=why, controls=[control])
-    result = open_result(outcomes, params, module.check_mode)
-    if "msg" in result:
-        module.fail_json(**result)
-    module.exit_json(**result)
+    conclude(module, lambda: work(module), "intake.open", module.params["directory"])
 
 
 if __name__ == "__main__":

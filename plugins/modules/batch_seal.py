@@ -126,27 +126,25 @@ why:
 """
 
 import time
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._batch.report import SEAL_SPEC, seal_options, seal_result
 from ..module_utils._batch.seal_io import seal
-from ..module_utils._core.controls import finding
-from ..module_utils._core.plan import ControlError
-from ..module_utils._files.transaction_io import FilesError
-from ..module_utils._host.run_io import ProgramError, run
+from ..module_utils._core.conclude import conclude
+from ..module_utils._host.run_io import run
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    options = seal_options(module.params)
+    sealed = seal(options, int(time.time()), run, module.check_mode)
+    return seal_result(sealed, module.params)
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SEAL_SPEC, supports_check_mode=True)
-    try:
-        options = seal_options(module.params)
-        sealed = seal(options, int(time.time()), run, module.check_mode)
-        module.exit_json(**seal_result(sealed, module.params))
-    except (ControlError, FilesError, ProgramError) as error:
-        why = str(error)
-        control = finding("intake.seal", module.params["outbox"], "fail", why)
-        module.fail_json(msg=why, controls=[control])
+    conclude(module, lambda: work(module), "intake.seal", module.params["outbox"])
 
 
 if __name__ == "__main__":

@@ -129,29 +129,17 @@ repositories:
   sample: [/srv/git/models.git]
 """
 
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._core.controls import finding
-from ..module_utils._core.plan import ControlError
-from ..module_utils._files.transaction_io import FilesError
-from ..module_utils._git.guard.guard_io import GuardError, enforce
+from ..module_utils._core.conclude import conclude
+from ..module_utils._git.guard.guard_io import enforce
 from ..module_utils._git.guard.spec import ARGUMENT_SPEC
-from ..module_utils._host.run_io import ProgramError
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    result: dict[str, Any] = {}
-    try:
-        result = enforce(module.params, module.check_mode)
-    except (ControlError, FilesError, GuardError, ProgramError, OSError) as error:
-        why = str(error)
-        module.fail_json(msg=why, controls=[finding("git.guard", "the server", "fail", why)])
-    if "msg" in result:
-        module.fail_json(**result)
-    module.exit_json(**result)
+    conclude(module, lambda: enforce(module.params, module.check_mode), "git.guard", "the server")
 
 
 if __name__ == "__main__":

@@ -211,23 +211,21 @@ truncated:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._core.controls import finding
-from ..module_utils._core.plan import ControlError
-from ..module_utils._files.transaction_io import FilesError
+from ..module_utils._core.conclude import conclude
 from ..module_utils._git.report.report_io import report
 from ..module_utils._git.report.spec import ARGUMENT_SPEC, RULES
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True, **RULES)
-    try:
-        module.exit_json(**report(module.params, module.check_mode))
-    except (ControlError, FilesError) as error:
-        places = [one["path"] for one in module.params["repositories"] or []]
-        reasons = [
-            finding("git.history", place, "unknown", str(error)) for place in places or ["git"]
-        ]
-        module.fail_json(msg=str(error), controls=reasons)
+    places = [one["path"] for one in module.params["repositories"] or []]
+    conclude(
+        module,
+        lambda: report(module.params, module.check_mode),
+        "git.history",
+        places or "git",
+        status="unknown",
+    )
 
 
 if __name__ == "__main__":

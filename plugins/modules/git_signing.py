@@ -207,25 +207,20 @@ identities:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._core.controls import finding
-from ..module_utils._core.plan import ControlError
-from ..module_utils._files.transaction_io import FilesError
+from ..module_utils._core.conclude import conclude
 from ..module_utils._git.sign.sign_io import enforce
 from ..module_utils._git.sign.spec import ARGUMENT_SPEC
-from ..module_utils._host.account_io import AccountError
-from ..module_utils._host.run_io import ProgramError, run
+from ..module_utils._host.run_io import run
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    try:
-        result = enforce(module.params, module.check_mode, run)
-    except (AccountError, ControlError, FilesError, ProgramError, OSError) as error:
-        why = str(error)
-        module.fail_json(msg=why, controls=[finding("git.signing", "this host", "fail", why)])
-    if "msg" in result:
-        module.fail_json(**result)
-    module.exit_json(**result)
+    conclude(
+        module,
+        lambda: enforce(module.params, module.check_mode, run),
+        "git.signing",
+        "this host",
+    )
 
 
 if __name__ == "__main__":

@@ -124,26 +124,17 @@ signatures_checked:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._core.controls import finding
-from ..module_utils._core.plan import ControlError
-from ..module_utils._files.transaction_io import FilesError
+from ..module_utils._core.conclude import conclude
 from ..module_utils._git.deploy.deploy import CONTROL
 from ..module_utils._git.deploy.deploy_io import enforce
 from ..module_utils._git.deploy.spec import ARGUMENT_SPEC
-from ..module_utils._host.run_io import ProgramError
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    try:
-        result = enforce(module.params, module.check_mode)
-    except (ControlError, FilesError, ProgramError, OSError) as error:
-        why = str(error)
-        failed = [finding(CONTROL, module.params["dest"], "fail", why)]
-        module.fail_json(msg=why, controls=failed)
-    if "msg" in result:
-        module.fail_json(**result)
-    module.exit_json(**result)
+    conclude(
+        module, lambda: enforce(module.params, module.check_mode), CONTROL, module.params["dest"]
+    )
 
 
 if __name__ == "__main__":

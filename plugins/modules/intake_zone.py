@@ -187,39 +187,22 @@ zones:
     - {account: intake-plant-a, sender: plant-a, bytes: 0, files: 0}
 """
 
-from typing import Any, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._core.controls import finding
-from ..module_utils._core.plan import ControlError
-from ..module_utils._files.transaction_io import FilesError
-from ..module_utils._host.run_io import ProgramError
-from ..module_utils._intake.host_io import HostError
+from ..module_utils._core.conclude import conclude
 from ..module_utils._intake.zone.spec import ARGUMENT_SPEC
 from ..module_utils._intake.zone.zone_io import Host, enforce
 
 
-def run(module: AnsibleModule) -> dict[str, Any]:
-    def run_program(argv: Sequence[str], stdin: bytes) -> tuple[int, bytes, bytes]:
-        environment = {"LC_ALL": "C", "LANGUAGE": "C"}
-        return module.run_command(
-            list(argv), data=stdin, binary_data=True, encoding=None, environ_update=environment
-        )
-
-    return enforce(Host(module.params, run_program), module.check_mode)
-
-
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    try:
-        result = run(module)
-    except (ControlError, FilesError, HostError, OSError, ProgramError) as error:
-        why = str(error)
-        module.fail_json(msg=why, controls=[finding("intake.zone", "service", "fail", why)])
-    if "msg" in result:
-        module.fail_json(**result)
-    module.exit_json(**result)
+    conclude(
+        module,
+        lambda: enforce(Host(module.params), module.check_mode),
+        "intake.zone",
+        "service",
+    )
 
 
 if __name__ == "__main__":

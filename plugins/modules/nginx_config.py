@@ -205,15 +205,14 @@ nginx_version:
   sample: 1.26.3
 """
 
-from typing import Any, Sequence
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils._core.conclude import conclude
 from ..module_utils._core.controls import finding
-from ..module_utils._core.plan import ControlError
-from ..module_utils._files.transaction_io import FilesError
 from ..module_utils._nginx.fileset import NOT_INSTALLED, plan, plan_without_nginx, verdict
-from ..module_utils._nginx.service_io import C_LOCALE, NginxError, program
+from ..module_utils._nginx.service_io import NginxError, installed
 from ..module_utils._nginx.site_io import Site
 from ..module_utils._nginx.spec import ARGUMENT_SPEC
 
@@ -223,10 +222,7 @@ def in_force(module: AnsibleModule, status: str, reason: str) -> list[dict[str, 
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
-    def run_program(argv: Sequence[str]) -> tuple[int, str, str]:
-        return module.run_command(list(argv), environ_update=C_LOCALE)
-
-    nginx = program(run_program, "nginx")
+    nginx = installed("nginx")
     if nginx is None:
         absent = plan_without_nginx(module.params)
         if absent.changed and not module.check_mode:
@@ -264,13 +260,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    try:
-        module.exit_json(**run(module))
-    except (ControlError, FilesError, NginxError) as error:
-        complaints = [one.as_dict() for one in getattr(error, "complaints", [])]
-        module.fail_json(
-            msg=str(error), complaints=complaints, controls=in_force(module, "fail", str(error))
-        )
+    conclude(module, lambda: run(module), "gateway.in_force", module.params["name"])
 
 
 if __name__ == "__main__":

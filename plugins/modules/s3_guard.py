@@ -84,8 +84,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._buckets.run_io import Run, conclude, plan_of, sentence
+from ..module_utils._buckets.run_io import Run, plan_of, sentence, with_store
 from ..module_utils._buckets.spec import EXCLUSIVE, GUARD_SPEC, TOGETHER
+from ..module_utils._core.conclude import conclude
 
 
 def enforce(run: Run, check_mode: bool) -> dict[str, Any]:
@@ -111,7 +112,8 @@ def main() -> None:
         required_together=TOGETHER,
         supports_check_mode=True,
     )
-    conclude(module, enforce)
+    # An error here stops the run for every bucket, so no bucket has a finding of its own.
+    conclude(module, lambda: with_store(module, enforce), "bucket.public_access", [])
 
 
 if __name__ == "__main__":

@@ -73,8 +73,9 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._buckets.policy import advice
-from ..module_utils._buckets.run_io import Run, conclude
+from ..module_utils._buckets.run_io import Run, with_store
 from ..module_utils._buckets.spec import EXCLUSIVE, INFO_SPEC, TOGETHER
+from ..module_utils._core.conclude import conclude
 
 
 def audit(run: Run, _check_mode: bool) -> dict[str, Any]:
@@ -96,7 +97,8 @@ def main() -> None:
         required_together=TOGETHER,
         supports_check_mode=True,
     )
-    conclude(module, audit, audit=True)
+    # An error here stops the run for every bucket, so no bucket has a finding of its own.
+    conclude(module, lambda: with_store(module, audit, audit=True), "bucket.public_access", [])
 
 
 if __name__ == "__main__":

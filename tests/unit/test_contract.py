@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import os
 import re
 from functools import cache
@@ -227,6 +228,33 @@ def test_every_module_is_used_by_a_role_or_by_another_plugin(module: Path) -> No
 @pytest.mark.parametrize("module", MODULES, ids=stem)
 def test_every_module_is_thin(module: Path) -> None:
     assert code_lines(read(module)) <= MODULE_LINES, "move what grew to module_utils"
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if code_lines(read(m))], ids=stem)
+def test_every_module_ends_in_one_way(module: Path) -> None:
+    source = read(module)
+    assert len(re.findall(r"^    conclude\(", source, re.MULTILINE)) == 1
+    assert not re.search(r"\.(exit|fail)_json\b|^\s*except ", source, re.MULTILINE)
+
+
+def test_every_error_that_can_end_a_run_does_it_with_a_sentence() -> None:
+    classes = {
+        node.name: [ast.unparse(base) for base in node.bases]
+        for path in [*UTILS, *ACTIONS]
+        for node in ast.walk(ast.parse(read(path)))
+        if isinstance(node, ast.ClassDef)
+    }
+    builtin = {
+        name
+        for name, one in vars(builtins).items()
+        if isinstance(one, type) and issubclass(one, BaseException)
+    }
+    errors = {name: bases for name, bases in classes.items() if builtin.intersection(bases)}
+    assert errors.pop("HardeningError") == ["Exception"]
+    assert errors.pop("_Executed") == ["OSError"]  # which conclude() takes as well
+    foreign = {name: bases for name, bases in errors.items() if bases[0] != "HardeningError"}
+    assert not foreign, "derive it from HardeningError, or it ends a run with a traceback"
+    assert sum("HardeningError" in bases for bases in classes.values()) >= 20
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=stem)

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from typing import Dict, Iterator, List, Optional, Set, Tuple
 
 from .._files.safe_path_io import FilesError, doing, kind_of, open_dir
+from .._host.run_io import Runner
 from .._trust.allowed_signers import Entry
 from . import ledger, names, verdict
 from . import manifest as manifests
 from . import openssl_io as openssl
 from . import signature as trust
 from .disk_io import READ, digest_fd
-from .openssl_io import Run
 from .types import DATA, INDEX, KEY, MANIFEST, SIGNATURE, Identity, OpenOptions, Reason, Refused
 
 _LINK_WAIT = 2.0  # seconds; sftp-server renames by a second link, which it then removes
@@ -146,7 +146,7 @@ class Claim:
 
 
 def authenticate(
-    zone: Zone, batch: str, us: Trust, book: ledger.Ledger, now: int, run: Run
+    zone: Zone, batch: str, us: Trust, book: ledger.Ledger, now: int, run: Runner
 ) -> Claim:
     """Who sent the batch, and whether it may come now. Nothing is parsed before its signature is good."""
     content = zone.read(batch + MANIFEST, manifests.LIMIT, Reason.BAD_MANIFEST)

@@ -20,6 +20,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Mapping, Optional, Tuple
 
+from .._core.error import HardeningError
 from .names import is_batch, is_sender
 from .types import Reason, Refused
 
@@ -55,7 +56,7 @@ class Ledger:
         return next((one for one in self.published if one.batch == batch), None)
 
 
-class LedgerError(ValueError):
+class LedgerError(HardeningError, ValueError):
     """A ledger that cannot be read. Nothing may be published then, for it may have been before."""
 
 

@@ -19,13 +19,13 @@ from typing import Iterator, List, Optional, Sequence, Tuple
 from .._files.journal_io import unlink_quietly
 from .._files.safe_path_io import doing
 from .._files.steps_io import lock_state_dir
+from .._host.run_io import Runner
 from . import check_io as checks
 from . import disk_io as disk
 from . import ledger, verdict
 from . import publish_io as publish
 from .manifest import LIMIT, to_text
 from .names import is_batch, shown
-from .openssl_io import Run
 from .types import MANIFEST, OpenOptions, Outcome, Reason, Refused
 
 _WHY = "reason.json"
@@ -36,7 +36,7 @@ def open_batches(
     directory: str,
     options: OpenOptions,
     now: int,
-    run: Run,
+    run: Runner,
     check: bool = False,
     only: Optional[str] = None,
 ) -> List[Outcome]:
@@ -73,7 +73,7 @@ class _Opening:
         us: checks.Trust,
         book: publish.Book,
         now: int,
-        run: Run,
+        run: Runner,
         quiet: bool,
     ) -> None:
         self.zone, self.us, self.book = zone, us, book

@@ -21,11 +21,8 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequ
 
 from .._files.journal_io import write_all
 from .._files.safe_path_io import FilesError, FileState, read_file
-from .._host.run_io import Done, ProgramError, clean_environment
+from .._host.run_io import Done, ProgramError, Runner, clean_environment, last_line
 from .types import NAMESPACE, Identity, Reason, Refused
-
-Run = Callable[..., Done]
-"""`_host/run_io.run`."""
 
 put: Callable[[int, Any], None] = write_all
 """Write all of some bytes, or of a part of a buffer."""
@@ -76,7 +73,7 @@ def fingerprint(der: bytes) -> str:
     return hashlib.sha256(der).hexdigest()
 
 
-def wrap(run: Run, password: bytes, recipients: Sequence[str]) -> bytes:
+def wrap(run: Runner, password: bytes, recipients: Sequence[str]) -> bytes:
     """The password for the owners of these certificates, by `openssl cms`: AES-256-GCM, OAEP or ECDH."""
     argv = ["openssl", "cms", "-encrypt", "-binary", "-aes-256-gcm", "-outform", "DER"]
     for path in recipients:
@@ -88,7 +85,7 @@ def wrap(run: Run, password: bytes, recipients: Sequence[str]) -> bytes:
     return checked(run(argv, stdin=password, env=environment(), timeout=_SMALL), "openssl cms").out
 
 
-def unwrap(run: Run, wrapped: bytes, identity: Identity) -> bytes:
+def unwrap(run: Runner, wrapped: bytes, identity: Identity) -> bytes:
     """The password again. Refused when this identity cannot unwrap it."""
     argv = ["openssl", "cms", "-decrypt", "-inform", "DER", "-inkey", identity.key]
     argv += ["-recip", identity.certificate]
@@ -97,12 +94,12 @@ def unwrap(run: Run, wrapped: bytes, identity: Identity) -> bytes:
         _check_pair(run, identity)
         raise Refused(
             Reason.KEY_NOT_UNWRAPPED,
-            f"openssl cannot unwrap the password with {identity.key}: {last_line(done.err)}",
+            f"openssl cannot unwrap the password with {identity.key}: {done.complaint()}",
         )
     return done.out
 
 
-def _check_pair(run: Run, identity: Identity) -> None:
+def _check_pair(run: Runner, identity: Identity) -> None:
     """Whether key and certificate belong together: if not, the batch is not to blame. FilesError."""
     asked = (
         ["openssl", "pkey", "-in", identity.key, "-pubout"],
@@ -128,7 +125,7 @@ def _enc(direction: Sequence[str], iterations: int, password_fd: int) -> List[st
     return [*argv, "-iter", str(iterations), "-pass", f"fd:{password_fd}"]
 
 
-def encrypt(run: Run, content: bytes, password: bytes, iterations: int) -> bytes:
+def encrypt(run: Runner, content: bytes, password: bytes, iterations: int) -> bytes:
     """A small content, encrypted as `openssl enc` does."""
     with memory(password) as fd:
         argv = _enc(["-e"], iterations, fd)
@@ -136,7 +133,7 @@ def encrypt(run: Run, content: bytes, password: bytes, iterations: int) -> bytes
     return checked(done, "openssl enc").out
 
 
-def decrypt(run: Run, content: bytes, password: bytes, iterations: int) -> bytes:
+def decrypt(run: Runner, content: bytes, password: bytes, iterations: int) -> bytes:
     """A small content again. A wrong password gives garbage, not an error."""
     with memory(password) as fd:
         argv = _enc(["-d"], iterations, fd)
@@ -212,7 +209,7 @@ class Stream:
 
 @contextlib.contextmanager
 def encrypting(
-    run: Run, source: Iterable[memoryview], password: bytes, iterations: int
+    run: Runner, source: Iterable[memoryview], password: bytes, iterations: int
 ) -> Iterator[Stream]:
     """A stream of the encrypted form of what the source yields; the source runs in a thread."""
     read, write = _pipe()
@@ -239,7 +236,7 @@ def encrypting(
 
 
 @contextlib.contextmanager
-def decrypting(run: Run, source: int, password: bytes, iterations: int) -> Iterator[Stream]:
+def decrypting(run: Runner, source: int, password: bytes, iterations: int) -> Iterator[Stream]:
     """A stream of the decrypted content of an open file, read from its beginning."""
     with memory(password) as secret:
 
@@ -260,14 +257,14 @@ def _pipe() -> List[int]:
     return [read, write]
 
 
-def sign(run: Run, content: bytes, key: str) -> bytes:
+def sign(run: Runner, content: bytes, key: str) -> bytes:
     """The signature of a content in our namespace, by `ssh-keygen -Y sign`."""
     argv = ["ssh-keygen", "-q", "-Y", "sign", "-f", key, "-n", NAMESPACE]
     return checked(run(argv, stdin=content, env=environment(), timeout=_SMALL), "ssh-keygen").out
 
 
 def verify(
-    run: Run, content: bytes, signature: bytes, trust: Sequence[bytes], principal: str, now: str
+    run: Runner, content: bytes, signature: bytes, trust: Sequence[bytes], principal: str, now: str
 ) -> None:
     """Have ssh-keygen verify a signature; Refused when it does not. `trust`: signers, revocations.
 
@@ -288,7 +285,7 @@ def verify(
             return
         argv = ["ssh-keygen", "-Y", "check-novalidate", "-n", NAMESPACE, "-s", f"/dev/fd/{sig}"]
         alone = run(argv, stdin=content, env=environment(), timeout=_SMALL, pass_fds=fds)
-    said = last_line(done.out + done.err)
+    said = last_line(done.out + done.err) or "no reason given"
     if alone.code != 0:
         raise Refused(Reason.BAD_SIGNATURE, f"ssh-keygen does not accept the signature: {said}")
     if revocations.startswith(_BINARY_LIST):
@@ -300,12 +297,5 @@ def verify(
 def checked(done: Done, program: str) -> Done:
     """The same, or ProgramError when the program has failed."""
     if done.code != 0:
-        raise ProgramError(f"{program} failed with status {done.code}: {last_line(done.err)}")
+        raise ProgramError(f"{program} failed with status {done.code}: {done.complaint()}")
     return done
-
-
-def last_line(output: bytes) -> str:
-    """The last words of a program, safe to print."""
-    lines = [line.strip() for line in output.decode("utf-8", "replace").splitlines()]
-    text = next((line for line in reversed(lines) if line), "no reason given")
-    return ascii(text)[1:-1][:200]

@@ -17,14 +17,14 @@ from typing import Dict, Iterator, List, Set, Tuple
 from .._files.journal_io import LIST
 from .._files.safe_path_io import FilesError, doing, remove_tree
 from .._files.steps_io import mark_of
-from .._host.run_io import ProgramError
+from .._host.run_io import ProgramError, Runner
 from . import disk_io as disk
 from . import ledger
 from . import openssl_io as openssl
 from .check_io import Checked
 from .index import END, Item, check_size, header, padding, parse_index, total
 from .names import parents, shown
-from .openssl_io import CHUNK, Run, Stream, put
+from .openssl_io import CHUNK, Stream, put
 from .seal_state import passphrase
 from .types import DATA, INDEX, KEY, OpenOptions, Reason, Refused
 
@@ -72,7 +72,7 @@ def recover(options: OpenOptions, book: Book) -> List[ledger.Entry]:
     return finished
 
 
-def open_index(checked: Checked, options: OpenOptions, run: Run) -> Tuple[bytes, List[Item]]:
+def open_index(checked: Checked, options: OpenOptions, run: Runner) -> Tuple[bytes, List[Item]]:
     """The password of a batch, and its table of contents. The index binds every byte of the archive."""
     password = _password(checked, options, run)
     rounds = checked.manifest.iterations
@@ -82,7 +82,7 @@ def open_index(checked: Checked, options: OpenOptions, run: Run) -> Tuple[bytes,
     return password, items
 
 
-def _password(checked: Checked, options: OpenOptions, run: Run) -> bytes:
+def _password(checked: Checked, options: OpenOptions, run: Runner) -> bytes:
     if checked.identity is not None:
         password = openssl.unwrap(run, checked.small[KEY], checked.identity)
         if len(password) != 64 or password.strip(b"0123456789abcdef"):
@@ -91,7 +91,9 @@ def _password(checked: Checked, options: OpenOptions, run: Run) -> bytes:
     return passphrase(openssl.check_private(options.passphrase_file or "").content)
 
 
-def publish(checked: Checked, options: OpenOptions, book: Book, now: int, run: Run) -> ledger.Entry:
+def publish(
+    checked: Checked, options: OpenOptions, book: Book, now: int, run: Runner
+) -> ledger.Entry:
     """Decrypt, compare with the index, let it be validated, and publish. Refused, or FilesError."""
     batch, destination = checked.manifest.batch, options.destination
     staging = staging_path(options, destination)
@@ -164,7 +166,7 @@ def _unpack(
     password: bytes,
     stage: int,
     options: OpenOptions,
-    run: Run,
+    run: Runner,
 ) -> None:
     rounds = checked.manifest.iterations
     with openssl.decrypting(run, checked.data, password, rounds) as stream:
@@ -260,7 +262,7 @@ class _Directories:
         self._open.clear()
 
 
-def _validate(options: OpenOptions, staging: str, run: Run) -> None:
+def _validate(options: OpenOptions, staging: str, run: Runner) -> None:
     """Ask the user's own program whether the data are plausible; its words stay out of the answer."""
     if not options.validate:
         return
@@ -281,7 +283,7 @@ def _validate(options: OpenOptions, staging: str, run: Run) -> None:
             raise  # it could not be started at all, which is no fault of the batch
         raise Refused(Reason.REFUSED_BY_VALIDATION, str(error)) from error
     if done.code != 0:
-        said = openssl.last_line(done.err or done.out)
+        said = done.complaint()
         raise Refused(
             Reason.REFUSED_BY_VALIDATION, f"{program} ended with status {done.code}: {said}"
         )

@@ -20,12 +20,13 @@ from typing import Iterator, List, Optional, Tuple
 from .._files.journal_io import unlink_quietly
 from .._files.safe_path_io import FilesError, doing, remove_tree
 from .._files.steps_io import lock_state_dir, mark_of
+from .._host.run_io import Runner
 from . import disk_io as disk
 from . import openssl_io as openssl
 from . import seal_state as plan
 from .index import END, INDEX_LIMIT, Item, archive_size, header, padding, render_index
 from .manifest import Manifest, Sum, render
-from .openssl_io import CHUNK, Run, put
+from .openssl_io import CHUNK, put
 from .types import (
     DATA,
     INDEX,
@@ -43,7 +44,7 @@ _LOCK_WAIT = 30.0
 _FILE_MODE = 0o640
 
 
-def seal(options: SealOptions, now: int, run: Run, check: bool = False) -> Sealed:
+def seal(options: SealOptions, now: int, run: Runner, check: bool = False) -> Sealed:
     """Seal the sources unless the newest batch holds just them; with `check` only say what would be done.
 
     Raises ControlError, FilesError or ProgramError; then the outbox holds what it held before.
@@ -61,7 +62,7 @@ def seal(options: SealOptions, now: int, run: Run, check: bool = False) -> Seale
 class _Sealing:
     """One run: reads state and sources, compares, and makes a batch where that is needed."""
 
-    def __init__(self, options: SealOptions, now: int, run: Run) -> None:
+    def __init__(self, options: SealOptions, now: int, run: Runner) -> None:
         self.options, self.now, self.run = options, now, run
         self.state_path = options.state_dir + STATE
         self.staging = f"{options.outbox}/.tg-seal-{mark_of(options.state_dir)}"

@@ -16,6 +16,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any, Dict, Iterable, Optional, Sequence, Tuple
 
+from .._core.error import HardeningError
 from .._core.plan import SECRET, ControlError
 from .names import is_batch, is_sender
 from .types import MAXIMUM_ITERATIONS, MINIMUM_PASSPHRASE_ITERATIONS, SealOptions
@@ -53,7 +54,7 @@ class State:
     pending: Optional[Last] = None
 
 
-class StateError(ValueError):
+class StateError(HardeningError, ValueError):
     """A state file that cannot be read."""
 
 

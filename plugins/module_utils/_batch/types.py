@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Optional, Tuple
 
+from .._core.error import HardeningError
+
 NAMESPACE = "twinguard-batch"
 """The namespace of the signatures; a signature for anything else does not count."""
 
@@ -74,7 +76,7 @@ class Reason(str, Enum):
     REFUSED_BY_VALIDATION = "refused_by_validation"
 
 
-class Refused(Exception):
+class Refused(HardeningError):
     """A batch that must not be published: the reason as a word, and one sentence."""
 
     def __init__(self, reason: Reason, detail: str) -> None:

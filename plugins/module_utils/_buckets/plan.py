@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, Callable, Collection, Mapping
 
+from .._core.error import HardeningError
 from .._core.plan import Change
 from .answers import LOG_DELIVERY, OWNER
 from .posture import NOT_READ, abort_days, acls_disabled, encryption_of
@@ -22,7 +23,7 @@ ALL_ON = dict.fromkeys(BLOCKS, True)
 _PRIVATE = [{"grantee": OWNER, "permission": "FULL_CONTROL"}]
 
 
-class Refusal(ValueError):
+class Refusal(HardeningError, ValueError):
     """One setting that must not or cannot be changed, in one sentence."""
 
 

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, Mapping
 
-from .._core.plan import Change, ControlError, Plan
+from .._core.plan import Change, Plan
 from . import plan as plans
 from .policy import Exemption, Guard, findings, guard, kept
 from .posture import Verdict, account_verdict, judge, portrait
@@ -289,21 +289,16 @@ def _account_findings(
     return findings(number, [account_verdict(answer)], exempted)
 
 
-def conclude(module: Any, work: Callable[[Run, bool], dict[str, Any]], audit: bool = False) -> None:
-    """Open the store for the module's policy, do the work, and end the module with what came of it."""
+def with_store(
+    module: Any, work: Callable[[Run, bool], dict[str, Any]], audit: bool = False
+) -> dict[str, Any]:
+    """Open the store for the module's policy and do the work; return its result and the calls made."""
     params = module.params
-    try:
-        today = datetime.datetime.now(datetime.timezone.utc).date()
-        wanted = guard(params, today, audit=audit)
-        store = Store(params)
-        run = Run(store, wanted, params["max_workers"], params.get("proof_timeout", 0))
-        result = work(run, module.check_mode)
-    except (ControlError, S3Error) as error:
-        module.fail_json(msg=str(error), controls=[])
-    result["calls"] = dict(sorted(store.calls.items()))
-    if result.pop("failed", False):
-        module.fail_json(**result)
-    module.exit_json(**result)
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    wanted = guard(params, today, audit=audit)
+    store = Store(params)
+    run = Run(store, wanted, params["max_workers"], params.get("proof_timeout", 0))
+    return {**work(run, module.check_mode), "calls": dict(sorted(store.calls.items()))}
 
 
 def plan_of(outcomes: Iterable[Outcome]) -> Plan:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any, Mapping
 
+from .._core.error import HardeningError
+
 DENY_INSECURE = "TwinguardDenyInsecureTransport"
 DENY_OLD_TLS = "TwinguardDenyOldTls"
 SIDS = (DENY_INSECURE, DENY_OLD_TLS)
@@ -16,7 +18,7 @@ MAX_BYTES = 20480
 _VERSION = "2012-10-17"
 
 
-class PolicyError(ValueError):
+class PolicyError(HardeningError, ValueError):
     """A policy that cannot be read or changed without losing something."""
 
 

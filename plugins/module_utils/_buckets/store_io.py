@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, Callable, Iterable, Iterator, Mapping, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
+from .._core.error import HardeningError
 from . import answers
 from .policy import common_prefix, is_pattern, select
 from .types import ABSENT, FAILED, FOUND, READS, UNSUPPORTED, Answer, Step, method
@@ -40,7 +41,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class S3Error(Exception):
+class S3Error(HardeningError):
     """What stops the whole run, in one sentence: no credentials, no endpoint, a wrong region."""
 
 

@@ -1,12 +1,11 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one sentence by which bad input is refused.
-
-Apart from `_core/plan.py`, which hands it on: programs that start often need it without the rest.
-"""
+"""The errors that end a run with one sentence (pure)."""
 
 from __future__ import annotations
+
+from typing import Any, Dict
 
 _SHOWN_LENGTH = 80
 
@@ -25,7 +24,17 @@ SECRET = Sentinel("<secret>")
 """As the value of a ControlError: the option is wrong and its value must not be shown."""
 
 
-class ControlError(ValueError):
+class HardeningError(Exception):
+    """What ends a run of this collection; its text is the one sentence that the user reads.
+
+    `details()` are keys that the module returns beside that sentence.
+    """
+
+    def details(self) -> Dict[str, Any]:
+        return {}
+
+
+class ControlError(HardeningError, ValueError):
     """A policy that cannot be applied, told in one line: option, value, problem and fix."""
 
     def __init__(self, option: str, value: object, problem: str, fix: str) -> None:

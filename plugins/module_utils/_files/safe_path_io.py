@@ -17,6 +17,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Iterator
 
+from .._core.error import HardeningError
+
 _MAX_LINKS = 40
 # A controller may run macOS, which has no O_PATH; reading a directory is all that is lost.
 _WALK: int = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -24,7 +26,7 @@ _LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-class FilesError(Exception):
+class FilesError(HardeningError):
     """A file that could not be handled, in one sentence: what was tried, where, and why not.
 
     `errno` is None when the refusal is ours. `outcome` says what state the files are in.

@@ -16,14 +16,14 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, Callable, Dict
 
+from .._core.error import HardeningError
 from .._core.plan import ControlError
-from .._files.transaction_io import FilesError
-from .run_io import ProgramError, clean_environment
+from .run_io import clean_environment
 
 _STATE_OF_ROOT = "/var/lib/twinguard"
 
 
-class AccountError(Exception):
+class AccountError(HardeningError):
     """Work as another user that could not be done; one sentence."""
 
 
@@ -113,7 +113,7 @@ def as_account(who: Account, work: Callable[[], Dict[str, Any]]) -> Dict[str, An
 def _sheltered(work: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
     try:
         return work()
-    except (FilesError, ProgramError, OSError) as error:
+    except (HardeningError, OSError) as error:
         raise AccountError(str(error)) from error
 
 

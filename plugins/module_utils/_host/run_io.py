@@ -1,11 +1,11 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Programs of ours that stay on a host: what they are made of, and how they run others (I/O).
+"""Run the programs of a host (I/O).
 
-They consist of files of module_utils in their own package, so that one source serves the module and
-the program, and they run without Ansible. `_host/install_io.py` puts them onto a host. This file is
-part of each of them: what it imports is paid for at each start.
+The one way in which modules start a program, and so do the programs of ours that stay on a host, which
+run without Ansible (`install_io.py` puts them there). What this file imports is paid for at each of
+their starts.
 """
 
 from __future__ import annotations
@@ -13,11 +13,25 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import Dict, Mapping, NamedTuple, Optional, Sequence, TextIO
+import time
+from typing import Callable, Dict, Mapping, NamedTuple, Optional, Sequence, TextIO
+
+from .._core.error import HardeningError
+
+C_LOCALE = {"LC_ALL": "C", "LANGUAGE": "C"}
+"""So that what programs print can be understood."""
+
+_DIRECTORIES = ("/usr/sbin", "/sbin", "/usr/bin", "/bin")
+_POLL_SECONDS = 0.05
+_LINE_LENGTH = 200
 
 
-class ProgramError(Exception):
-    """A program that could not be put together or started; one sentence."""
+class ProgramError(HardeningError):
+    """A program that could not be put together, started or used."""
+
+
+class HostError(HardeningError):
+    """Something about the host that stops the run."""
 
 
 class Done(NamedTuple):
@@ -26,6 +40,20 @@ class Done(NamedTuple):
     code: int
     out: bytes
     err: bytes
+
+    def text(self) -> str:
+        """Its output; bytes that are not UTF-8 survive as surrogates."""
+        return self.out.decode("utf-8", "surrogateescape")
+
+    def complaint(self) -> str:
+        """The last line of its errors, or of its output where there are none; safe to print."""
+        return (
+            last_line(self.err) or last_line(self.out) or f"it gave no reason (status {self.code})"
+        )
+
+
+Runner = Callable[..., Done]
+"""`run`, or what a test puts in its place."""
 
 
 def run(
@@ -38,7 +66,7 @@ def run(
 ) -> Done:
     """Run a program without a shell and wait for its end.
 
-    `env` is its whole environment (None: ours). ProgramError when it cannot be started, or when it
+    `env` is its whole environment (None: ours, in the C locale). ProgramError when it cannot be started, or when it
     takes longer than `timeout` seconds; it is killed then.
     """
     try:
@@ -47,7 +75,7 @@ def run(
             list(argv),
             input=stdin,
             capture_output=True,
-            env=None if env is None else dict(env),
+            env={**os.environ, **C_LOCALE} if env is None else dict(env),
             timeout=timeout,
             cwd=cwd,
             pass_fds=tuple(pass_fds),
@@ -58,6 +86,43 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise ProgramError(f"{argv[0]} took longer than {timeout:g} seconds") from error
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def program(name: str) -> str:
+    """The path of a program; '' when it is not installed. The same on every run, whatever PATH says."""
+    for directory in _DIRECTORIES:
+        path = os.path.join(directory, name)
+        if os.access(path, os.X_OK):
+            return path
+    return ""
+
+
+def call(words: Sequence[str], stdin: bytes = b"") -> bytes:
+    """The output of a program that must succeed. HostError with its own words otherwise."""
+    path = program(words[0])
+    if not path:
+        raise HostError(f"{words[0]} is not installed on this host")
+    done = run([path, *words[1:]], stdin)
+    if done.code:
+        raise HostError(f"{' '.join(words[:3])} failed: {done.complaint()}")
+    return done.out
+
+
+def last_line(output: bytes) -> str:
+    """The last line that says something, in printable ASCII, at most 200 characters; '' for none."""
+    lines = [line.strip() for line in output.decode("utf-8", "replace").splitlines()]
+    text = next((line for line in reversed(lines) if line), "")
+    return ascii(text)[1:-1][:_LINE_LENGTH]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Ask until the condition holds or the seconds have passed; tell whether it holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
 
 
 def say(priority: int, text: str, stream: Optional[TextIO] = None) -> None:
@@ -72,5 +137,5 @@ def say(priority: int, text: str, stream: Optional[TextIO] = None) -> None:
 
 def clean_environment(keep: Sequence[str] = ()) -> Dict[str, str]:
     """A small environment for programs: fixed path and locale, and what is named in `keep`."""
-    fixed = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C", "LANGUAGE": "C"}
+    fixed = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", **C_LOCALE}
     return {**{name: os.environ[name] for name in keep if name in os.environ}, **fixed}

@@ -12,50 +12,48 @@ import shutil
 import signal
 import time
 from dataclasses import dataclass
-from typing import Callable, Mapping, Sequence, Tuple
+from typing import Any, Callable, Mapping, Sequence
 
+from .._core.error import HardeningError
+from .._host import systemd_io
+from .._host.run_io import Done, run
 from . import syntax
 from .fileset import Service
-
-C_LOCALE = {"LC_ALL": "C", "LANGUAGE": "C"}
-"""So that what programs print can be understood."""
-
-Runner = Callable[[Sequence[str]], Tuple[int, str, str]]
-"""Runs a program without a shell, in the C locale; gives its status, output and errors."""
 
 _POLL = 0.05
 
 
-class NginxError(Exception):
+class NginxError(HardeningError):
     """Something about nginx that stops the run; ``complaints`` are nginx's own lines."""
 
     def __init__(self, message: str, complaints: Sequence[syntax.Complaint] = ()) -> None:
         super().__init__(message)
         self.complaints = list(complaints)
 
+    def details(self) -> dict[str, Any]:
+        return {"complaints": [one.as_dict() for one in self.complaints]}
+
 
 @dataclass(frozen=True)
 class Program:
-    """An installed nginx: where it is, how it was built, and what runs programs on its host."""
+    """An installed nginx: where it is and how it was built."""
 
-    run: Runner
     path: str
     version: str
     pid_path: str
     error_log: str
 
 
-def program(run: Runner, name: str) -> Program | None:
+def installed(name: str) -> Program | None:
     """The installed nginx, None when there is none."""
     path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
     if path is None:
         return None
-    _status, out, err = run([path, "-V"])
-    facts = syntax.build_facts(out + err)
+    done = run([path, "-V"])
+    facts = syntax.build_facts(_all_of(done))
     if "version" not in facts:
         raise NginxError(f"{path} -V names no version: is it nginx?")
     return Program(
-        run,
         path,
         facts["version"],
         facts.get("pid_path", "/run/nginx.pid"),
@@ -65,13 +63,14 @@ def program(run: Runner, name: str) -> Program | None:
 
 def test(nginx: Program, conf_path: str) -> tuple[list[syntax.Complaint], list[str]]:
     """``nginx -T`` of one tree: what it complains of, and the files it read (none after an error)."""
-    status, out, err = nginx.run([nginx.path, "-T", "-c", conf_path])
+    done = run([nginx.path, "-T", "-c", conf_path])
+    err = done.err.decode("utf-8", "surrogateescape")
     found = syntax.complaints(err)
-    if status != 0 and not syntax.blocking(found):
+    if done.code != 0 and not syntax.blocking(found):
         found.append(
             syntax.Complaint("emerg", err.strip() or "nginx -t failed without a word", None, None)
         )
-    return found, syntax.dumped_files(out)
+    return found, syntax.dumped_files(done.text())
 
 
 def stage_tree(conf_path: str, stage: str, override: Mapping[str, bytes | None]) -> str:
@@ -141,14 +140,12 @@ def _link_rest(live: str, staged: str) -> None:
             _link_rest(source, target)
 
 
-def service_state(run: Runner, unit: str, pid_path: str) -> Service:
+def service_state(unit: str, pid_path: str) -> Service:
     """How nginx runs, asked of systemd where that is in charge, otherwise of its pid file."""
-    if not os.path.isdir("/run/systemd/system"):
+    if not systemd_io.in_charge():
         master = _pid_from(pid_path)
         return Service("none", master is not None, True, "", master)
-    wanted = ("LoadState", "ActiveState", "UnitFileState", "MainPID")
-    _status, out, _err = run(["systemctl", "show", unit, "--property=" + ",".join(wanted)])
-    state = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+    state = systemd_io.units([unit]).get(unit, {})
     master = int(state.get("MainPID", "0")) or None
     running = state.get("ActiveState") in ("active", "reloading") and master is not None
     if not running and state.get("LoadState") == "not-found":
@@ -181,27 +178,28 @@ def start(nginx: Program, unit: str, service: Service, enable: bool) -> None:
     """Start nginx (and have it started at boot). NginxError when it does not come up."""
     if service.manager == "systemd":
         verb = ["enable"] + (["--now"] if not service.running else []) if enable else ["start"]
-        status, out, err = nginx.run(["systemctl", *verb, unit])
+        done = run(["systemctl", *verb, unit])
         what = f"systemctl {' '.join(verb)} {unit}"
     else:
-        status, out, err = nginx.run([nginx.path])
+        done = run([nginx.path])
         what = nginx.path
-    if status != 0:
-        found = syntax.complaints(err + out)
-        raise NginxError(f"{what} failed: {found[0].sentence if found else _last_line(err)}", found)
+    if done.code != 0:
+        found = syntax.complaints(_all_of(done))
+        reason = found[0].sentence if found else done.complaint()
+        raise NginxError(f"{what} failed: {reason}", found)
 
 
-def stop(run: Runner, unit: str, service: Service) -> None:
+def _all_of(done: Done) -> str:
+    """What a program printed, its errors first."""
+    return (done.err + done.out).decode("utf-8", "surrogateescape")
+
+
+def stop(unit: str, service: Service) -> None:
     """Stop what this run started."""
     if service.manager == "systemd":
         run(["systemctl", "stop", unit])
     elif service.master_pid:
         os.kill(service.master_pid, signal.SIGQUIT)
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "no reason given"
 
 
 def accepting_workers(master: int) -> set[int]:
@@ -236,16 +234,6 @@ def reload(
             return False
         time.sleep(_POLL)
     return False
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Poll until the condition holds or the time is over."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL)
-    return True
 
 
 def main_settings(conf_path: str) -> dict[str, tuple[str, ...]]:

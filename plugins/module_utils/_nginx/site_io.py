@@ -13,10 +13,10 @@ import pwd
 import tempfile
 from typing import Any, Iterator, Mapping, Sequence
 
+from .._core.error import HardeningError
 from .._files.transaction_io import (
     Absent,
     DirSpec,
-    FilesError,
     FileSpec,
     Transaction,
     Wanted,
@@ -25,6 +25,7 @@ from .._files.transaction_io import (
     scan,
     unfinished,
 )
+from .._host.run_io import wait_until
 from . import fileset as config
 from . import service_io as io
 from . import syntax
@@ -55,7 +56,7 @@ class Site:
 
     def service(self) -> config.Service:
         """How nginx runs now."""
-        return io.service_state(self.nginx.run, self.params["service"], self.pid_path)
+        return io.service_state(self.params["service"], self.pid_path)
 
     def observe(self) -> config.Found:
         """Everything the plan needs, read once."""
@@ -102,7 +103,7 @@ class Site:
                 self._switch(actions, found, log_size)
                 answers = self._prove()
                 files.confirm()
-            except (io.NginxError, FilesError):
+            except HardeningError:
                 # A confirmation can fail when the files stay already; then there is no way back.
                 if files.committed:
                     files.rollback()
@@ -199,7 +200,7 @@ class Site:
         if actions.reload and found.service.master_pid:
             done = io.reload(found.service.master_pid, arrived, gave_up, seconds)
         else:
-            done = io.wait_until(arrived, seconds)
+            done = wait_until(arrived, seconds)
         if not done:
             logged = self._logged(log_size)
             reason = (
@@ -223,7 +224,7 @@ class Site:
         now = self.service()
         if not found.service.running:
             if now.running:
-                io.stop(self.nginx.run, self.params["service"], now)
+                io.stop(self.params["service"], now)
         elif not now.running:
             io.start(self.nginx, self.params["service"], now, enable=False)
         elif now.master_pid and self.served() != found.served:

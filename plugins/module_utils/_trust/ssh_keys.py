@@ -15,6 +15,8 @@ import hashlib
 import re
 from typing import List, NamedTuple, Optional, Tuple
 
+from .._core.error import HardeningError
+
 RSA_BITS = 3072
 """RSA keys below this are weak (NIST SP 800-57: 128 bits of strength)."""
 
@@ -38,7 +40,7 @@ _SIGNATURE_VERSION = 1
 _LARGEST_SIGNATURE = 64 * 1024
 
 
-class NotAKey(ValueError):
+class NotAKey(HardeningError, ValueError):
     """What should be a key or a signature is not one; the text says why."""
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 
+from ...module_utils._core.error import HardeningError
 from ...module_utils._core.plan import Change, Plan
 from .defender import DefenderPolicy, plan_defender
 from .firewall import Step, foreseen, plan_firewall, swallowed
@@ -40,7 +41,7 @@ _CONNECTIONS = ("winrm", "pypsrp", "psrpcore", "requests", "httpx", "httpcore")
 Execute = t.Callable[[str, t.Dict[str, t.Any]], t.Dict[str, t.Any]]
 
 
-class Unread(Exception):
+class Unread(HardeningError):
     """The host gave no answer that can be understood; the text says which one."""
 
 

@@ -14,6 +14,7 @@ import struct
 from functools import lru_cache
 from typing import Dict, FrozenSet, List, Tuple, Union
 
+from ..._core.error import HardeningError
 from .types import Field, Rule, Status
 
 MAX_FIELDS = 64
@@ -116,7 +117,7 @@ _FIELD_NAMES = {number: name for name, number in FIELDS.items()}
 _UNNAMED = "field_"
 
 
-class AuditCodecError(ValueError):
+class AuditCodecError(HardeningError, ValueError):
     """Bytes or a text that are no rule, or a rule that cannot be put into bytes or text."""
 
 

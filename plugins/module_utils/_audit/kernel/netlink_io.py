@@ -16,6 +16,7 @@ import struct
 import time
 from typing import Callable, Dict, List, Tuple
 
+from ..._core.error import HardeningError
 from .netlink import (
     AuditCodecError,
     build_backlog_limit,
@@ -62,7 +63,7 @@ _NOT_ADDED = {
 _NOT_DELETED = {errno.ENOENT: "the kernel holds no such rule", **_REFUSED}
 
 
-class AuditError(Exception):
+class AuditError(HardeningError):
     """What the kernel refused; ``errno`` is its reason as a number."""
 
     def __init__(self, message: str, number: int) -> None:
@@ -70,7 +71,7 @@ class AuditError(Exception):
         self.errno = number
 
 
-class NoAudit(Exception):
+class NoAudit(HardeningError):
     """There is no audit system for us here; ``reason`` says why in words."""
 
     def __init__(self, reason: str) -> None:

@@ -12,10 +12,10 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Set, Tuple, Union
 
+from ..._core.error import HardeningError
 from ..._files.transaction_io import (
     Absent,
     DirSpec,
-    FilesError,
     FileSpec,
     Transaction,
     Wanted,
@@ -23,6 +23,8 @@ from ..._files.transaction_io import (
     read_file,
     unfinished,
 )
+from ..._host import systemd_io
+from ..._host.run_io import HostError, call, program, wait_until
 from ..kernel.netlink_io import AuditError, Kernel, NoAudit
 from ..kernel.syscall_sets import arches
 from ..kernel.types import Rule
@@ -43,16 +45,13 @@ Units = Union[Mapping[str, Mapping[str, str]], None]
 class Host:
     """One host's audit, and the watches that this run is about. Raises ControlError for bad options."""
 
-    def __init__(self, params: Mapping[str, Any], run: host_io.Runner) -> None:
+    def __init__(self, params: Mapping[str, Any]) -> None:
         check_options(params)
         machine = os.uname().machine
         if not arches(machine):
-            raise host_io.HostError(
-                f"the system calls of a machine of type {machine} are not known"
-            )
+            raise HostError(f"the system calls of a machine of type {machine} are not known")
         readers = [one for watch in params["watches"] for one in watch["allowed_readers"]]
         self.params = params
-        self.run = run
         self.want = state.Want(
             params,
             settle(
@@ -63,7 +62,7 @@ class Host:
             ),
             arches(machine),
         )
-        self.auditctl = host_io.program("auditctl")
+        self.auditctl = program("auditctl")
         self.kernel: Union[Kernel, None] = None
         self.no_audit = ""
         self.lost_before = int(_seen()["lost"])
@@ -80,13 +79,13 @@ class Host:
         common: Dict[str, Any] = {
             "no_audit": self.no_audit,
             "boot": boot.content.decode("utf-8", "surrogateescape") if boot else "",
-            "augenrules": host_io.program("augenrules"),
+            "augenrules": program("augenrules"),
         }
         if self.kernel is None:
             return state.Found(**common)
         # systemd takes as long to answer as the kernel: both are asked at once.
         with ThreadPoolExecutor(max_workers=1) as aside:
-            units = aside.submit(host_io.units, self.run, ["auditd.service", state.UNIT])
+            units = aside.submit(systemd_io.units, ["auditd.service", state.UNIT])
             return self._observe(self.kernel, common, units.result)
 
     def _observe(
@@ -110,7 +109,7 @@ class Host:
             lost_before=min(self.lost_before, status.lost),
             blind=self._blind(status.pid, int(seen["since"])),
             io_uring=host_io.io_uring(),
-            units=units(),
+            units=units() or None,
             **common,
         )
 
@@ -149,19 +148,19 @@ class Host:
     def apply(self, found: state.Found, actions: state.Actions) -> state.Found:
         """Make it so; on an error the old files and rules are back and it is raised."""
         if not self.auditctl:
-            raise host_io.HostError(_NOT_INSTALLED)
+            raise HostError(_NOT_INSTALLED)
         with Transaction(STATE_DIR) as files:
             if files.recovery.state != "clean":
                 found = self.observe()
                 actions = self.plan(found)
             files.stage(self._specs())
             if _removes(actions, rearm.PATH_UNIT) and found.units is not None:
-                host_io.systemctl(self.run, "disable", "--now", state.UNIT)
+                systemd_io.systemctl("disable", "--now", state.UNIT)
             files.commit()
             try:
                 found = self._act(found, actions)
                 files.confirm()
-            except (AuditError, FilesError, host_io.HostError):
+            except HardeningError:
                 # A confirmation can fail when the files stay already; then there is no way back.
                 if files.committed:
                     files.rollback()
@@ -173,20 +172,20 @@ class Host:
         keys = {change.key for change in actions.files.changes}
         units = any(key.startswith("/etc/systemd/") for key in keys)
         if actions.join:
-            host_io.join_rules(self.run, found.augenrules)
+            call(["augenrules"])
         if self.kernel is None or found.status is None:
             return found
         daemon = found.status.pid
         if found.units is not None and units:
-            host_io.systemctl(self.run, "daemon-reload")
+            systemd_io.systemctl("daemon-reload")
         if actions.io_uring:
             host_io.block_io_uring()
         if actions.start:
             # Not --now: where a unit of its own loads the rules, that would run it again under a daemon
             # that is up, and rules of others that are in no file would go.
-            host_io.systemctl(self.run, "enable", "auditd.service")
+            systemd_io.systemctl("enable", "auditd.service")
         if actions.start and not (daemon and found.active("auditd.service")):
-            host_io.systemctl(self.run, "start", "auditd.service")
+            systemd_io.systemctl("start", "auditd.service")
             self._await_daemon()
             # Starting it has loaded the rules of all files, and may have deleted others.
             found = self.observe()
@@ -209,12 +208,12 @@ class Host:
     def _watch_units(self, found: state.Found, stopped: bool) -> None:
         if found.units is not None and self.params["rearm"] and self.want.watches:
             words = ("enable", "--now") if stopped else ("restart",)
-            host_io.systemctl(self.run, *words, state.UNIT)
+            systemd_io.systemctl(*words, state.UNIT)
 
     def _await_daemon(self) -> None:
         kernel = self.kernel
-        if kernel is not None and not host_io.wait_until(lambda: kernel.status().pid > 0, _START):
-            raise host_io.HostError("auditd was started and does not take the kernel's records")
+        if kernel is not None and not wait_until(lambda: kernel.status().pid > 0, _START):
+            raise HostError("auditd was started and does not take the kernel's records")
 
     def _change_rules(self, todo: Steps) -> None:
         """Rule by rule; if one is refused, the rules of ours are those of before."""
@@ -246,14 +245,14 @@ class Host:
     def _return_to(self, found: state.Found, actions: state.Actions) -> None:
         """With the old files back in place, have the rest as it was, as far as it can be."""
         if actions.join:
-            host_io.join_rules(self.run, found.augenrules)
+            call(["augenrules"])
         if self.kernel is not None and not found.locked:
             before = [rule for rule in found.rules if rule.ours]
             self._do(steps(self.kernel.rules(), [before]))
             if actions.backlog is not None and found.status is not None:
                 self.kernel.set_backlog_limit(found.status.backlog_limit)
         if found.units is not None and actions.files.changed:
-            host_io.systemctl(self.run, "daemon-reload")
+            systemd_io.systemctl("daemon-reload")
 
     def remember(
         self,

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host says of its audit, and the programs that change it (I/O)."""
+"""What a host says of its audit, and how it is changed (I/O)."""
 
 from __future__ import annotations
 
@@ -12,31 +12,14 @@ import fcntl
 import os
 import pwd
 import stat
-import time
-from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple, Union
+from typing import Dict, Iterable, Iterator, Tuple, Union
 
+from ..._host.run_io import HostError, wait_until
 from .watch import Spot
-
-Runner = Callable[[Sequence[str]], Tuple[int, str, str]]
-"""Runs a program without a shell, in the C locale; gives its status, output and errors."""
 
 IO_URING = "/proc/sys/kernel/io_uring_disabled"
 _IO_URING_SETUP = 425  # on every architecture
 _KERNEL_THREAD = 0x00200000
-_DIRECTORIES = ("/usr/sbin", "/sbin", "/usr/bin", "/bin")
-
-
-class HostError(Exception):
-    """Something about the host that stops the run."""
-
-
-def program(name: str) -> str:
-    """The path of a program; '' when it is not installed. The same on every run, whatever PATH says."""
-    for directory in _DIRECTORIES:
-        path = os.path.join(directory, name)
-        if os.access(path, os.X_OK):
-            return path
-    return ""
 
 
 def spots(paths: Iterable[str]) -> Dict[str, Spot]:
@@ -153,49 +136,6 @@ def _process(pid: str) -> Union[Tuple[int, int, str], None]:
     if not bracket or len(words) < 20:
         return None
     return int(words[19]), int(words[6]), head.partition(" (")[2]
-
-
-def units(run: Runner, names: Sequence[str]) -> Union[Mapping[str, Mapping[str, str]], None]:
-    """What systemd says of units, by name; None where systemd is not in charge."""
-    if not os.path.isdir("/run/systemd/system"):
-        return None
-    properties = "-pId,ActiveState,UnitFileState,NeedDaemonReload"
-    _status, out, _err = run([program("systemctl") or "systemctl", "show", properties, *names])
-    found: Dict[str, Dict[str, str]] = {}
-    for block in out.split("\n\n"):
-        pairs = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        if "Id" in pairs:
-            found[pairs["Id"]] = pairs
-    return found
-
-
-def systemctl(run: Runner, *words: str) -> None:
-    """Run systemctl; HostError with its own words."""
-    status, _out, err = run([program("systemctl") or "systemctl", *words])
-    if status:
-        raise HostError(f"systemctl {' '.join(words)} failed: {_first_line(err) or status}")
-
-
-def join_rules(run: Runner, augenrules: str) -> None:
-    """Make /etc/audit/audit.rules of the files in rules.d, without loading it."""
-    status, out, err = run([augenrules])
-    if status:
-        raise HostError(f"augenrules failed: {_first_line(err or out) or status}")
-
-
-def _first_line(text: str) -> str:
-    lines: List[str] = [line for line in text.splitlines() if line.strip()]
-    return lines[0].strip() if lines else ""
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether something comes true within some time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from ..._core.controls import finding
+from ..._core.error import HardeningError
 from ..._core.plan import ControlError, Plan
 from ..._files.transaction_io import (
     Absent,
@@ -39,7 +40,7 @@ _WORKERS = 4
 _TOOLS = ("git", "ssh-keygen")
 
 
-class GuardError(Exception):
+class GuardError(HardeningError):
     """The server cannot be guarded; one sentence."""
 
 
@@ -118,7 +119,7 @@ class Server:
         if done.code == 1 and not done.out:
             return f"{path}/hooks"
         if done.code != 0:
-            raise GuardError(f"git cannot read the configuration of {path}: {_last(done.err)}")
+            raise GuardError(f"git cannot read the configuration of {path}: {done.complaint()}")
         origin, _tab, value = done.out.decode("utf-8", "surrogateescape").strip().partition("\t")
         hooks = os.path.normpath(os.path.join(path, value))
         if not hooks.startswith(path + "/"):
@@ -183,7 +184,7 @@ class Server:
             for name, text in changes.items():
                 done = run(["git", "config", "--file", copy, "--replace-all", name, text])
                 if done.code != 0:
-                    raise GuardError(f"git cannot set {name} in {found.path}: {_last(done.err)}")
+                    raise GuardError(f"git cannot set {name} in {found.path}: {done.complaint()}")
             with open(copy, "rb") as stream:
                 return [FileSpec(f"{found.path}/config", stream.read())]
 
@@ -313,8 +314,3 @@ def _unhook(path: str) -> List[Wanted]:
     if kept is None:
         return [Absent(path)]
     return [FileSpec(path, kept.content, kept.mode, kept.uid, kept.gid), Absent(path + guard.KEPT)]
-
-
-def _last(err: bytes) -> str:
-    lines = err.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else "no reason given"

@@ -14,6 +14,7 @@ import fnmatch
 import re
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from ..._core.error import HardeningError
 from ..verify.policy import Accepted, render_accepted
 
 NAME = "twinguard-git-guard"
@@ -25,7 +26,7 @@ _ID = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 _MEANING = ("refs/replace/",)
 
 
-class HookError(Exception):
+class HookError(HardeningError):
     """The hook cannot do its work; the push is refused with this sentence."""
 
 

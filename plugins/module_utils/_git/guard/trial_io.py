@@ -16,7 +16,8 @@ import pwd
 import zlib
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
-from ..._host.run_io import Done, ProgramError, run
+from ..._core.error import HardeningError
+from ..._host.run_io import Done, run
 from .guard import Trial, judge, trial_ref
 
 SECONDS = 60.0
@@ -55,23 +56,18 @@ def try_push(path: str, uid: int, gid: int, protected: Sequence[str], now: int) 
     try:
         offered = as_user(uid, gid, ["git", "receive-pack", "--http-backend-info-refs", path])
         if offered.code != 0:
-            return Trial(False, f"git does not take a push to {path}: {_last(offered.err)}")
+            return Trial(False, f"git does not take a push to {path}: {offered.complaint()}")
         advert = _advert(offered.out)
         ref = trial_ref(protected, list(advert.refs))
         commit, request = _request(advert, ref, now)
         done = as_user(uid, gid, ["git", "receive-pack", path], request)
-    except ProgramError as error:
+    except HardeningError as error:
         return Trial(False, f"no trial could be made: {error}")
     report, said = _answer(done.out)
     refused = done.code != 0 or f"ng {ref} " in report
     text = said + "".join(f"{line}\n" for line in report.splitlines() if line.startswith("ng "))
     text += done.err.decode("utf-8", "replace")
     return judge(1 if refused else 0, text, ref, commit)
-
-
-def _last(err: bytes) -> str:
-    lines = err.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else "without a word"
 
 
 def _advert(out: bytes) -> Advert:

@@ -12,9 +12,9 @@ import time
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..._core.controls import finding
+from ..._core.error import HardeningError
 from ..._core.plan import ControlError
 from ..._files.transaction_io import FilesError, read_file, replace_file
-from ..._host.run_io import ProgramError
 from ..verify.cache import Kept, Question, parse, render
 from ..verify.objects import shown
 from ..verify.policy import Accepted, parse_accepted
@@ -47,7 +47,7 @@ def report(params: Mapping[str, Any], check_mode: bool) -> Dict[str, Any]:
     for target in _targets(params):
         try:
             found = _Audit(target, now, params["cache_dir"], params["all"]).run(not check_mode)
-        except (ProgramError, FilesError) as error:
+        except HardeningError as error:
             # One repository that cannot be read hides nothing about the others.
             controls.append(finding(CONTROL, target.path, "unknown", str(error)))
             repositories.append({"path": target.path, "error": str(error)})

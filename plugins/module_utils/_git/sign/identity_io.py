@@ -23,11 +23,11 @@ from ..._files.transaction_io import (
     unfinished,
 )
 from ..._host.account_io import Account, AccountError, as_account
-from ..._host.run_io import ProgramError
+from ..._host.run_io import ProgramError, Runner
 from . import config, key_io
 from . import identity as signing
 from .proof_io import Proof, prove
-from .workspace_io import Desk, Runner, desk, text_of
+from .workspace_io import Desk, desk, text_of
 
 _SYSTEM = "/etc/gitconfig"
 _KEPT_BACK = "; everything is as it was before"

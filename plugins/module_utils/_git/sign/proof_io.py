@@ -13,6 +13,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Sequence, Tuple
 
+from ..._core.error import HardeningError
 from ..._host.run_io import Done, ProgramError
 from ..._trust.ssh_keys import NotAKey, parse_signature
 from . import identity as signing
@@ -35,7 +36,7 @@ class Proof:
     evidence: Dict[str, Any] = field(default_factory=dict)
 
 
-class _NotProven(Exception):
+class _NotProven(HardeningError):
     def __init__(self, said: str, what: str) -> None:
         super().__init__(said)
         self.said, self.what = said, what

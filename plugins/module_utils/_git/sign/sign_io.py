@@ -22,12 +22,12 @@ from ..._files.transaction_io import (
     unfinished,
 )
 from ..._host.account_io import Account, AccountError, account, account_of
-from ..._host.run_io import ProgramError
+from ..._host.run_io import ProgramError, Runner
 from ..._trust.people import Person, allowed_signers, lint, parse_people, revocations
 from . import identity as signing
 from .identity_io import Task, parent_dirs, settle
 from .key_io import PURPOSE
-from .workspace_io import Runner, text_of
+from .workspace_io import text_of
 
 _SHORTEST = 5  # characters of a passphrase; ssh-keygen takes no shorter one
 

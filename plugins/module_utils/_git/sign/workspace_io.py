@@ -10,15 +10,14 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass, field
-from typing import Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from ..._host.account_io import Account
-from ..._host.run_io import Done, ProgramError
+from ..._host.run_io import Done, ProgramError, Runner
 from .config import Setting, parse
 from .identity import SOCKET_ROOM
 from .why import last_words, why
 
-Runner = Callable[..., Done]
 _SECONDS = 120.0  # for one program; a key that waits for a touch must not hang the play
 MAKING = 600.0  # for a key that is made: gpg first measures how fast a busy host is
 _ASKPASS = "#!/bin/sh\nexec cat /proc/self/fd/{fd}\n"

@@ -13,6 +13,8 @@ import hashlib
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from ..._core.error import HardeningError
+
 LARGEST = 1024 * 1024
 """Bytes; a commit or tag above it is refused instead of read."""
 
@@ -32,7 +34,7 @@ _SIGNATURE_HEADERS = (b"gpgsig", b"gpgsig-sha256")
 _ONCE = (b"tree", b"author", b"committer", b"encoding", b"object", b"type", b"tag", b"tagger")
 
 
-class NotAnObject(ValueError):
+class NotAnObject(HardeningError, ValueError):
     """Bytes that are no commit or tag, or one that can be read in two ways; the text says why."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
+from ..._core.error import HardeningError
 from ..._host.run_io import Done, ProgramError, clean_environment, run
 from .objects import shown
 
@@ -18,7 +19,7 @@ _AT_ONCE = 2000
 _SETTINGS = ("-c", "safe.directory=*", "-c", "core.hooksPath=/dev/null")
 
 
-class GitFailure(ProgramError):
+class GitFailure(HardeningError):
     """Git could not do what was asked; one safe sentence. Nothing was verified then."""
 
 

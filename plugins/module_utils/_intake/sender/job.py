@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 from ..._batch.names import is_sender
 from ..._core.plan import ControlError
 from ..._trust.ssh_keys import NotAKey, parse_public_key
+from ..sandbox import SANDBOX
 from .upload import known_hosts
 
 USER = "twinguard-sender"
@@ -55,30 +56,10 @@ RuntimeDirectoryMode=0700
 StateDirectory=twinguard-send/{name} twinguard-send/{name}/outbox twinguard-send/{name}/state
 StateDirectoryMode=0700
 CapabilityBoundingSet=
-NoNewPrivileges=yes
-ProtectSystem=strict
 ProtectHome=read-only
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-ProtectHostname=yes
-ProtectProc=invisible
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
 MemoryMax={memory_max}
-TasksMax=64
-LimitCORE=0
-"""
+{sandbox}"""
 _TIMER = """\
 [Unit]
 Description=Seal and send new data in time: {name} (twinguard)
@@ -262,6 +243,7 @@ def job_files(job: Job, lib: str) -> Dict[str, bytes]:
         files[names[-1]] = pem.encode("ascii")
     files[f"{job.directory}/job.json"] = _config(job, names)
     service = _SERVICE.format(
+        sandbox=SANDBOX,
         name=job.name,
         user=USER,
         groups=f"SupplementaryGroups={' '.join(job.groups)}\n" if job.groups else "",

@@ -19,15 +19,14 @@ from typing import Any, List, Mapping, Sequence, Tuple
 
 from ..._batch.seal_io import seal
 from ..._batch.types import MANIFEST, SealOptions
-from ..._core.plan import ControlError
-from ..._files.safe_path_io import FilesError
-from ..._host.run_io import ProgramError, clean_environment, run, say
+from ..._core.error import HardeningError
+from ..._host.run_io import clean_environment, run, say
 from . import upload as send
 
 _ASKING = 120.0  # seconds for some small answers
 
 
-class NotSent(Exception):
+class NotSent(HardeningError):
     """The receiver does not take a batch; one sentence. The batch stays in the outbox."""
 
 
@@ -45,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         say(6, sealed.why)
         if sealed.changed:
             deliver(config, keys)
-    except (ControlError, FilesError, NotSent, OSError, ProgramError) as error:
+    except (HardeningError, OSError) as error:
         say(3, str(error), sys.stderr)
         return 1
     return 0
@@ -81,20 +80,15 @@ def _deliver(config: Mapping[str, Any], keys: str, batch: str, names: Sequence[s
     sizes = [(name, os.stat(f"{outbox}/{name}").st_size) for name in names]
     asked = run(command, send.questions(names), clean_environment(), _ASKING)
     if asked.code != 0:
-        raise NotSent(f"cannot reach {config['receiver']['host']}: {_last(asked.err)}")
+        raise NotSent(f"cannot reach {config['receiver']['host']}: {asked.complaint()}")
     todo, other = send.missing(sizes, send.listed(asked.out))
     if other:
         raise NotSent(f"{other} lies in the zone with another size; it goes when it is stale there")
     commands = send.uploads(outbox, todo, secrets.token_hex(4))
     done = run(command, commands, clean_environment(), float(config["timeout"]))
     if done.code != 0:
-        raise NotSent(f"batch {batch} was not taken: {_last(done.err)}")
+        raise NotSent(f"batch {batch} was not taken: {done.complaint()}")
     # The manifest goes first: without it the rest is no batch that would be sent again.
     for name in reversed(names):
         os.unlink(f"{outbox}/{name}")
     say(6, f"sent batch {batch}: {len(todo)} of {len(names)} files now")
-
-
-def _last(output: bytes) -> str:
-    lines = [one for one in output.decode("utf-8", "replace").splitlines() if one.strip()]
-    return ascii(lines[-1].strip())[1:-1] if lines else "no reason was given"

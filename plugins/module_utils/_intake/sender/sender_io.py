@@ -11,11 +11,11 @@ import tempfile
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from ..._core.controls import finding
+from ..._core.error import HardeningError
 from ..._core.plan import Change, Plan
 from ..._files.transaction_io import (
     Absent,
     DirSpec,
-    FilesError,
     FileSpec,
     Transaction,
     Wanted,
@@ -25,7 +25,9 @@ from ..._files.transaction_io import (
     scan,
     unfinished,
 )
+from ..._host import systemd_io
 from ..._host.install_io import LIB_DIR, program_files
+from ..._host.run_io import HostError, call, program, run
 from .. import host_io
 from .. import secrets_io as keys_io
 from ..accounts import COMMENT
@@ -44,11 +46,10 @@ _WRONG_HOST = ("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS C
 class Host:
     """One sending host and its jobs. ControlError for bad options."""
 
-    def __init__(self, params: Mapping[str, Any], run: host_io.Runner) -> None:
+    def __init__(self, params: Mapping[str, Any]) -> None:
         self.jobs = parse_jobs(params)
         self.verify = bool(params["verify"])
         self.send_now = bool(params["send_now"])
-        self.run = run
 
     def plan(self) -> Plan:
         """What is to be done, out of what is there now."""
@@ -60,7 +61,7 @@ class Host:
         changes.extend(plan_files(self._specs({})).changes)
         if unfinished(TRANSACTION_DIR):
             changes.append(Change("an earlier run", "ended midway\n", "is taken back\n"))
-        units = host_io.units(self.run, [one.timer for one in self.jobs if one.schedule])
+        units = systemd_io.units([one.timer for one in self.jobs if one.schedule])
         for job in self.jobs:
             if job.schedule:
                 unit = units.get(job.timer, {})
@@ -99,27 +100,27 @@ class Host:
     def check(self) -> None:
         """What stands in the way; HostError."""
         for name in ("sftp", "ssh-keygen", "openssl", "useradd"):
-            if not host_io.program(name):
-                raise host_io.HostError(f"{name} is not installed on this host: install it first")
+            if not program(name):
+                raise HostError(f"{name} is not installed on this host: install it first")
         account = host_io.account_of(USER)
         if account is not None and account.comment != COMMENT:
-            raise host_io.HostError(f"the account {USER} was not made by this module: remove it")
+            raise HostError(f"the account {USER} was not made by this module: remove it")
         for job in self.jobs:
             if job.schedule:
-                host_io.call(self.run, ["systemd-analyze", "calendar", job.schedule])
+                call(["systemd-analyze", "calendar", job.schedule])
             for group in job.groups:
                 if host_io.group_id(group) is None:
-                    raise host_io.HostError(f"the group {group} (groups) is not there")
+                    raise HostError(f"the group {group} (groups) is not there")
             public = f"{job.signing_key}.pub"  # ssh-keygen wants it beside the key
             for path in (job.signing_key, public, job.login_key, job.passphrase_file):
                 own = path in job.own_keys or path[: -len(".pub")] in job.own_keys
                 if path and not own and not os.path.isfile(path):
-                    raise host_io.HostError(f"the file {path} is not there: put it there first")
+                    raise HostError(f"the file {path} is not there: put it there first")
 
     def apply(self) -> None:
         """Make it so. After an error the old files are back."""
         if host_io.account_of(USER) is None:
-            host_io.make_account(self.run, USER, ())
+            host_io.make_account(USER, ())
         keys = {path: self._new_key() for path in self._missing_keys()}
         with Transaction(TRANSACTION_DIR) as files:
             changed = files.stage(self._specs(keys))
@@ -128,10 +129,10 @@ class Host:
             try:
                 self._switch(changed, gone)
                 files.confirm()
-            except (FilesError, host_io.HostError, OSError):
+            except (HardeningError, OSError):
                 if files.committed:
                     files.rollback()
-                    host_io.try_systemctl(self.run, "daemon-reload")
+                    systemd_io.try_systemctl("daemon-reload")
                 raise
 
     def _wanted(self, path: str) -> bool:
@@ -142,19 +143,19 @@ class Host:
             return
         for path in gone:
             # Its file is gone already: what it had enabled is a dangling link, and it may still tick.
-            host_io.systemctl(self.run, "disable", "--quiet", os.path.basename(path))
-            host_io.systemctl(self.run, "stop", os.path.basename(path))
+            systemd_io.systemctl("disable", "--quiet", os.path.basename(path))
+            systemd_io.systemctl("stop", os.path.basename(path))
         if any(path.startswith(UNIT_DIR + "/") for path in changed):
-            host_io.systemctl(self.run, "daemon-reload")
+            systemd_io.systemctl("daemon-reload")
         timers = [job.timer for job in self.jobs if job.schedule]
         renewed = [name for name in timers if f"{UNIT_DIR}/{name}" in changed]
-        host_io.switch_on(self.run, timers, renewed)
+        systemd_io.switch_on(timers, renewed)
 
     def _new_key(self) -> Tuple[bytes, bytes]:
         place = tempfile.mkdtemp(prefix="twinguard-key-", dir="/run")  # memory, and ours alone
         try:
             words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", os.uname().nodename]
-            host_io.call(self.run, [*words, "-f", place + "/key"])
+            call([*words, "-f", place + "/key"])
             with open(place + "/key", "rb") as private, open(place + "/key.pub", "rb") as public:
                 return private.read(), public.read()
         finally:
@@ -163,9 +164,9 @@ class Host:
     def send(self) -> bool:
         """Run all jobs now; whether anything was sealed. HostError with the reason of the first that fails."""
         before = self._sealed()
-        units = host_io.units(self.run, [job.service for job in self.jobs])
+        units = systemd_io.units([job.service for job in self.jobs])
         for job in self.jobs:
-            host_io.run_once(self.run, job.service, units.get(job.service, {}))
+            systemd_io.run_once(job.service, units.get(job.service, {}))
         return self._sealed() != before
 
     def _sealed(self) -> Dict[str, bytes]:
@@ -179,9 +180,9 @@ class Host:
         """Whether the receiver lets us in: a status and why."""
         receiver = {"host": job.host, "port": str(job.port), "account": job.account}
         words = sftp_command(receiver, job.login_key, f"{job.directory}/known_hosts")
-        if not host_io.program("sftp"):
+        if not program("sftp"):
             return "unknown", "sftp is not installed here"
-        status, _out, err = self.run(words, b"pwd\n")
+        status, _out, err = run(words, b"pwd\n")
         if status == 0:
             return "pass", f"{job.host} has the pinned host key and lets {job.account} in"
         lines = [one.strip() for one in err.decode("utf-8", "replace").splitlines() if one.strip()]
@@ -238,7 +239,7 @@ def enforce(host: Host, check_mode: bool) -> Dict[str, Any]:
             if plan.changed:
                 host.apply()
             sent = host.send() if host.send_now else False
-        except (FilesError, host_io.HostError, OSError) as error:
+        except (HardeningError, OSError) as error:
             problem = str(error)
     pending = plan if check_mode else host.plan()
     controls = host.findings(pending, host.verify and not check_mode)

@@ -9,6 +9,7 @@ import json
 from typing import Any, Dict, List
 
 from ..._batch.types import MANIFEST
+from ..sandbox import SANDBOX
 from .zone import CONFIG_DIR, LOG_DIR, PROBE_DIR, SENDERS_GROUP, STATE_DIR, USER, Sender, Zone
 
 PROGRAM = "intake"
@@ -101,31 +102,11 @@ LogsDirectory=twinguard-intake
 LogsDirectoryMode=0750
 ReadWritePaths={directory}
 CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_LEASE
-NoNewPrivileges=yes
-ProtectSystem=strict
 ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
 PrivateNetwork=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-ProtectHostname=yes
-ProtectProc=invisible
 RestrictAddressFamilies=AF_UNIX
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
 MemoryMax={memory_max}
-TasksMax=64
-LimitCORE=0
-"""
+{sandbox}"""
 _TIMER = """\
 [Unit]
 Description=Look for uploads that were missed, and remove stale ones (twinguard)
@@ -186,6 +167,7 @@ def _limits(zone: Zone) -> str:
 
 def _service(zone: Zone, lib: str) -> str:
     return _MARK + _SERVICE.format(
+        sandbox=SANDBOX,
         user=USER,
         group=zone.reader_group,
         lib=lib,

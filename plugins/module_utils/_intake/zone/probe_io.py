@@ -14,8 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from ..._files.transaction_io import read_file, remove_tree, replace_file
-from ..._host.run_io import clean_environment, run
-from .. import host_io
+from ..._host.run_io import call, clean_environment, program, run
 from . import sftp_wire as wire
 from .files import PROBE_KEYS_DIR
 from .zone import PROBE_DIR, Zone
@@ -61,16 +60,14 @@ def address(settings: Mapping[str, str]) -> Tuple[str, str]:
     return "127.0.0.1", "22"
 
 
-def probe(
-    runner: host_io.Runner, zone: Zone, settings: Mapping[str, Mapping[str, str]]
-) -> Dict[str, Dict[str, Any]]:
+def probe(zone: Zone, settings: Mapping[str, Mapping[str, str]]) -> Dict[str, Dict[str, Any]]:
     """For each account: sentences about what is wrong, and how many requests were refused."""
     if not zone.senders:
         return {}
     any_settings = next(iter(settings.values()))
     host, port = address(any_settings)
     keys = host_keys(any_settings)
-    with _key_pair(runner) as (private, public):
+    with _key_pair() as (private, public):
         known = os.path.join(os.path.dirname(private), "known_hosts")
         # The alias makes it independent of the port; the pin proves that this is our own sshd.
         replace_file(known, "".join(f"intake {key}\n" for key in keys).encode(), 0o600)
@@ -89,7 +86,7 @@ def probe(
 def _ask(words: Sequence[str], drop: str) -> Dict[str, Any]:
     token = secrets.token_hex(8)
     requests = wire.probe(token)
-    ssh = host_io.program(words[0])
+    ssh = program(words[0])
     if not ssh:
         return {"wrong": ["the client ssh is not installed, so that no upload can be tried"]}
     try:
@@ -109,7 +106,7 @@ def _exchange(words: Sequence[str], requests: bytes, count: int) -> Tuple[bytes,
     """All that the server answers, and the client's last words.
 
     A server that sees the end of its input drops the answers that it has not sent yet. So the input stays open until
-    they are here, which neither run_command() nor run() can do by themselves.
+    they are here, which run() cannot do by itself.
     """
     in_read, in_write = os.pipe()
     out_read, out_write = os.pipe()
@@ -140,16 +137,14 @@ def _exchange(words: Sequence[str], requests: bytes, count: int) -> Tuple[bytes,
 
 
 @contextlib.contextmanager
-def _key_pair(runner: host_io.Runner) -> Iterator[Tuple[str, str]]:
+def _key_pair() -> Iterator[Tuple[str, str]]:
     """A key that lives as long as the probe, in memory; also removes one of a run that was killed."""
     remove_tree(PROBE_DIR)
     os.mkdir(PROBE_DIR, 0o755)
     os.mkdir(PROBE_KEYS_DIR, 0o755)
     try:
         private = os.path.join(tempfile.mkdtemp(dir=PROBE_DIR), "key")
-        host_io.call(
-            runner, ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", private]
-        )
+        call(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", private])
         with open(private + ".pub", encoding="ascii") as stream:
             yield private, stream.read().strip()
     finally:

@@ -16,9 +16,9 @@ from typing import Any, Dict, Mapping, Sequence
 
 from ..._batch.open_io import open_batches
 from ..._batch.types import Identity, OpenOptions, Outcome
-from ..._core.plan import ControlError
-from ..._files.safe_path_io import FilesError, read_file, remove_tree, scan
-from ..._host.run_io import ProgramError, run, say
+from ..._core.error import HardeningError
+from ..._files.safe_path_io import read_file, remove_tree, scan
+from ..._host.run_io import run, say
 
 _PRIORITY = {"published": 6, "already": 6, "quarantined": 4}
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
             for outcome in _open(config, zone):
                 report(config["log"], zone["account"], outcome)
             _forget(config, zone)
-        except (ControlError, FilesError, OSError, ProgramError) as error:
+        except (HardeningError, OSError) as error:
             say(3, f"{zone['account']}: {error}")
             failed = 1
     return failed

@@ -9,11 +9,11 @@ import os
 import stat
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ..._core.error import HardeningError
 from ..._core.plan import Plan
 from ..._files.transaction_io import (
     Absent,
     DirSpec,
-    FilesError,
     FileSpec,
     Transaction,
     Wanted,
@@ -22,7 +22,9 @@ from ..._files.transaction_io import (
     scan,
     unfinished,
 )
+from ..._host import systemd_io
 from ..._host.install_io import LIB_DIR, program_files
+from ..._host.run_io import HostError, call, program
 from ..._trust.people import allowed_signers, revocations
 from .. import host_io
 from .. import secrets_io as _k_io
@@ -43,16 +45,15 @@ _UNITS = (render.SERVICE, render.PATH_UNIT, render.TIMER)
 class Host:
     """One receiving host and what it shall be like. ControlError for bad options."""
 
-    def __init__(self, params: Mapping[str, Any], run: host_io.Runner) -> None:
+    def __init__(self, params: Mapping[str, Any]) -> None:
         self.zone: Zone = parse_zone(params)
-        self.run = run
         self.manage = bool(params["manage_service"])
         self.may_probe = bool(params["probe"])
 
     def observe(self) -> state.Found:
         """Everything that the plan needs, read anew."""
         names = [one.account for one in self.zone.senders]
-        units = host_io.units(self.run, [*_UNITS, "ssh.service", "sshd.service"])
+        units = systemd_io.units([*_UNITS, "ssh.service", "sshd.service"])
         ssh = next((n for n in units if n.startswith("ssh") and _loaded(units[n])), "ssh.service")
         settings, error = self._settings(names)
         return state.Found(
@@ -65,7 +66,7 @@ class Host:
             unfinished=unfinished(STATE_DIR),
             units=units,
             ssh_unit=ssh,
-            ssh_current=host_io.read_since(units.get(ssh, {}), [render.SSHD_FILE]),
+            ssh_current=systemd_io.read_since(units.get(ssh, {}), [render.SSHD_FILE]),
             settings=settings,
             settings_error=error,
             closed=tuple(n for n in names if _mode(self.zone.drop(n)) == CLOSED_MODE),
@@ -75,8 +76,8 @@ class Host:
         """What sshd would do for each account that exists."""
         try:
             there = [name for name in names if host_io.account_of(name)]
-            return {name: host_io.sshd_settings(self.run, name) for name in there}, ""
-        except host_io.HostError as error:
+            return {name: host_io.sshd_settings(name) for name in there}, ""
+        except HostError as error:
             return {}, str(error)
 
     def _specs(self, identity: Optional[Tuple[bytes, bytes]] = None) -> List[Wanted]:
@@ -145,19 +146,19 @@ class Host:
         """What stands in the way; HostError."""
         problem = state.foreign(self.zone, found)
         if problem:
-            raise host_io.HostError(problem)
+            raise HostError(problem)
         for name in ("sshd", "ssh-keygen", "openssl", "useradd"):
-            if not host_io.program(name):
-                raise host_io.HostError(f"{name} is not installed on this host: install it first")
+            if not program(name):
+                raise HostError(f"{name} is not installed on this host: install it first")
         group = self.zone.reader_group
         if group != USER and host_io.group_id(group) is None:
-            raise host_io.HostError(f"the group {group} (reader_group) is not there: make it first")
+            raise HostError(f"the group {group} (reader_group) is not there: make it first")
         files = [*self.zone.validate[:1], self.zone.passphrase_file]
         for key, certificate in self.zone.identities:
             files += [] if (key, certificate) == OWN_IDENTITY else [key, certificate]
         for path in files:
             if path and not os.path.isfile(path):
-                raise host_io.HostError(f"the file {path} is not there: put it there first")
+                raise HostError(f"the file {path} is not there: put it there first")
 
     def apply(self, found: state.Found) -> Dict[str, Dict[str, Any]]:
         """Make it so and prove it; the probes by account. After an error the old state is back."""
@@ -168,48 +169,46 @@ class Host:
                 identity = None if found.identity else self._new_identity()
                 changed = files.stage(self._specs(identity))
                 staged = files.staged_path(render.SSHD_FILE)
-                host_io.sshd_check(self.run, [staged] if staged else [])
+                host_io.sshd_check([staged] if staged else [])
                 files.commit()
                 try:
                     probes = self._switch(found, changed)
                     files.confirm()
-                except (FilesError, host_io.HostError, OSError):
+                except (HardeningError, OSError):
                     if files.committed:
                         files.rollback()
                         self._return_to(found, changed)
                     raise
-        except (FilesError, host_io.HostError, OSError):
+        except (HardeningError, OSError):
             for name in made:
-                host_io.remove_account(self.run, name)
+                host_io.remove_account(name)
             raise
         for name in found.strays:
-            host_io.remove_account(self.run, name)
+            host_io.remove_account(name)
         return probes
 
     def _make_accounts(self, found: state.Found, made: List[str]) -> None:
         for group in (SENDERS_GROUP, USER):
             if group not in found.groups:
-                host_io.make_group(self.run, group)
+                host_io.make_group(group)
         pending = {one.key for one in self.plan(found).changes}
         for name in (USER, *(one.account for one in self.zone.senders)):
             if f"account {name}" in pending:
                 if found.accounts.get(name) is None:
                     made.append(name)
-                host_io.make_account(self.run, name, () if name == USER else (SENDERS_GROUP,))
+                host_io.make_account(name, () if name == USER else (SENDERS_GROUP,))
 
     def _new_identity(self) -> Tuple[bytes, bytes]:
         words = ["openssl", "req", "-x509", "-newkey", "rsa:3072", "-nodes", "-days", "3650"]
         words += ["-subj", f"/CN={os.uname().nodename[:64]}"]
-        out = host_io.call(
-            self.run, [*words, "-keyout", "/dev/stdout", "-out", "/dev/stdout"]
-        ).decode("ascii")
+        out = call([*words, "-keyout", "/dev/stdout", "-out", "/dev/stdout"]).decode("ascii")
         start = out.index("-----BEGIN CERTIFICATE-----")
         key = out[out.index("-----BEGIN PRIVATE KEY-----") : start]
         return key.encode(), out[start:].encode()
 
     def _switch(self, found: state.Found, changed: Sequence[str]) -> Dict[str, Dict[str, Any]]:
         """The files are live: have sshd and systemd read them, then prove it."""
-        host_io.sshd_check(self.run)
+        host_io.sshd_check()
         if found.units:
             self._reload(found, changed)
         return self.prove(self.observe())
@@ -217,22 +216,22 @@ class Host:
     def _reload(self, found: state.Found, changed: Sequence[str]) -> None:
         unit_files = [path for path in changed if path.startswith(render.UNIT_DIR + "/")]
         if unit_files or any(one.get("NeedDaemonReload") == "yes" for one in found.units.values()):
-            host_io.systemctl(self.run, "daemon-reload")
+            systemd_io.systemctl("daemon-reload")
         if self.manage:
             if found.units.get(found.ssh_unit, {}).get("ActiveState") != "active":
-                host_io.systemctl(self.run, "enable", found.ssh_unit)
-                host_io.systemctl(self.run, "start", found.ssh_unit)
+                systemd_io.systemctl("enable", found.ssh_unit)
+                systemd_io.systemctl("start", found.ssh_unit)
             elif render.SSHD_FILE in changed or not found.ssh_current:
-                host_io.systemctl(self.run, "reload", found.ssh_unit)
+                systemd_io.systemctl("reload", found.ssh_unit)
         names = (render.PATH_UNIT, render.TIMER)
         renewed = [name for name in names if f"{render.UNIT_DIR}/{name}" in changed]
-        host_io.switch_on(self.run, names, renewed)
+        systemd_io.switch_on(names, renewed)
 
     def prove(self, found: state.Found) -> Dict[str, Dict[str, Any]]:
         """Run the service once and try an upload as each sender. HostError when something does not hold."""
         if found.units:
-            host_io.run_once(self.run, render.SERVICE, found.units.get(render.SERVICE, {}))
-        probes = probe(self.run, self.zone, found.settings) if self._can_probe(found) else {}
+            systemd_io.run_once(render.SERVICE, found.units.get(render.SERVICE, {}))
+        probes = probe(self.zone, found.settings) if self._can_probe(found) else {}
         open_zones = {
             one.account: probes[one.account]
             for one in self.zone.senders
@@ -242,7 +241,7 @@ class Host:
         for name, settings in found.settings.items():
             wrong += [f"{name}: {text}" for text in state.differences(self.zone, settings)]
         if wrong:
-            raise host_io.HostError("; ".join(wrong))
+            raise HostError("; ".join(wrong))
         return open_zones
 
     def _can_probe(self, found: state.Found) -> bool:
@@ -255,10 +254,10 @@ class Host:
             return
         for name in (render.PATH_UNIT, render.TIMER):
             if found.units.get(name, {}).get("ActiveState") != "active":
-                host_io.try_systemctl(self.run, "disable", "--now", "--quiet", name)
-        host_io.systemctl(self.run, "daemon-reload")
+                systemd_io.try_systemctl("disable", "--now", "--quiet", name)
+        systemd_io.systemctl("daemon-reload")
         if render.SSHD_FILE in changed and self.manage:
-            host_io.systemctl(self.run, "reload-or-restart", found.ssh_unit)
+            systemd_io.systemctl("reload-or-restart", found.ssh_unit)
 
     def facts(self, found: state.Found) -> Dict[str, Any]:
         """What senders must be told, and how full the zones are."""
@@ -287,7 +286,7 @@ def enforce(host: Host, check_mode: bool) -> Dict[str, Any]:
         host.check(found)
         if not check_mode:
             probes = host.apply(found) if plan.changed else host.prove(found)
-    except (FilesError, host_io.HostError, OSError) as error:
+    except (HardeningError, OSError) as error:
         if not check_mode:
             problem = str(error)
     now = found if check_mode else host.observe()

@@ -12,9 +12,8 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._intake import (
-    host_io as intake_host_io,
-)
+from ansible_collections.twinguard.hardening.plugins.module_utils._host import systemd_io
+from ansible_collections.twinguard.hardening.plugins.module_utils._intake.zone import zone_io
 from ansible_collections.twinguard.hardening.plugins.module_utils._intake.zone.spec import (
     ARGUMENT_SPEC,
 )
@@ -59,8 +58,8 @@ def test_check_mode_shows_all_that_a_clean_host_lacks_and_is_not_green(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing may be started on the machine of the tests, and nothing is needed."""
-    monkeypatch.setattr(intake_host_io, "program", lambda _name: "")
-    monkeypatch.setattr(intake_host_io, "units", lambda _run, _names: {})
+    monkeypatch.setattr(zone_io, "program", lambda _name: "")
+    monkeypatch.setattr(systemd_io, "units", lambda _names: {})
     code, result = run(capsys, **ARGS, _ansible_check_mode=True)
     assert (code, result["changed"]) == (0, True)
     assert "pass" not in {one["status"] for one in result["controls"]}
@@ -70,8 +69,8 @@ def test_check_mode_shows_all_that_a_clean_host_lacks_and_is_not_green(
 def test_a_host_without_the_programs_is_told_what_to_install(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake_host_io, "program", lambda _name: "")
-    monkeypatch.setattr(intake_host_io, "units", lambda _run, _names: {})
+    monkeypatch.setattr(zone_io, "program", lambda _name: "")
+    monkeypatch.setattr(systemd_io, "units", lambda _names: {})
     code, result = run(capsys, **ARGS)
     assert (code, result["failed"]) == (1, True)
     assert "is not installed on this host: install it first" in result["msg"]

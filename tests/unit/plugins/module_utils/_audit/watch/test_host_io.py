@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch.host_io import (
-    HostError,
     turn,
 )
+from ansible_collections.twinguard.hardening.plugins.module_utils._host.run_io import HostError
 
 
 def free(path: Path) -> bool:
