@@ -50,6 +50,13 @@ def test_a_second_run_changes_nothing_starts_few_modules_and_proves_each_sender(
     assert intake_lab.statuses(run, SENDER) == {"to-12": "pass", "to-13": "pass"}
 
 
+def test_nothing_is_left_of_the_flat_layout_that_version_0_1_0_had_installed() -> None:
+    inside = "ansible_collections/twinguard/hardening/plugins/module_utils/*.py"
+    for host, program in ((RECEIVERS[0], "intake"), (RECEIVERS[1], "intake"), (SENDER, "send")):
+        place = f"/usr/local/lib/twinguard/{program}/{inside}"
+        assert lab.shell(host, f"basename -a {place}").split() == ["__init__.py"]
+
+
 def test_a_zone_that_another_file_of_sshd_opens_up_is_found_and_fails() -> None:
     """The other file comes first, and the first value counts: our own file is as it was."""
     forced = "ForceCommand internal-sftp -d /drop"

@@ -21,6 +21,12 @@ def test_a_second_run_changes_nothing_starts_few_modules_and_proves_each_reposit
         assert git_lab.control(run, server) == dict.fromkeys(REPOSITORIES, "pass")
 
 
+def test_nothing_is_left_of_the_flat_layout_that_version_0_1_0_had_installed(server: str) -> None:
+    place = "/usr/local/lib/twinguard/git-guard"
+    flat = f"{place}/ansible_collections/twinguard/hardening/plugins/module_utils/*.py"
+    assert lab.shell(server, f"basename -a {flat}").split() == ["__init__.py"]
+
+
 def test_every_bypass_gets_past_git_alone_and_not_past_the_guard(server: str) -> None:
     results = git_lab.everywhere("bypasses", "bypass")[server]
     assert {one["case"] for one in results} == set(git_pusher.BYPASSES)

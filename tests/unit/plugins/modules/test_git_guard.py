@@ -137,6 +137,40 @@ def test_the_four_ways_to_run_it(server: Server) -> None:
     assert not server.guard()["changed"]
 
 
+def test_an_installed_hook_with_the_flat_layout_of_0_1_0_is_upgraded_and_goes_on_guarding(
+    server: Server,
+) -> None:
+    server.guard()
+    program = server.base / "twinguard" / "lib" / "git-guard"
+    shutil.rmtree(program)
+    old = str(SUPPORT / "programs-0.1.0.tar.gz")
+    subprocess.run(["tar", "-xzf", old, "-C", str(program.parent)], check=True)
+    old_hook = (program / "pre-receive").read_text()
+    old_hook = old_hook.replace("/usr/local/lib/twinguard/git-guard", str(program))
+    server.hook.write_text(
+        old_hook.replace("/etc/twinguard/git-guard/policy.json", str(server.policy))
+    )
+    flat = program / "ansible_collections" / "twinguard" / "hardening" / "plugins" / "module_utils"
+    assert (flat / "_git_hook_io.py").is_file()
+    # The old program works: this is an upgrade, not a repair.
+    client = git_pusher.Client(server.pushes("old"))
+    assert client.push(client.guarded, f"{client.base}:refs/heads/main").ok
+    unsigned = client.commit([client.base], "alice", "")
+    assert not client.push(client.guarded, f"{unsigned}:refs/heads/main").ok
+
+    result = server.guard()
+    assert result["changed"]
+    assert control(result)["status"] == "pass"
+    assert [path.name for path in flat.glob("*.py")] == ["__init__.py"]
+    assert not list(flat.glob("__pycache__/_git*"))
+    signed = client.commit([client.base], "alice", "alice")
+    assert client.push(client.guarded, f"{signed}:refs/heads/main").ok
+    again = client.push(client.guarded, f"{client.commit([signed], 'alice', '')}:refs/heads/main")
+    assert not again.ok
+    assert "twinguard: refused" in again.said
+    assert not server.guard()["changed"]
+
+
 def test_the_trial_leaves_nothing_in_the_repository(server: Server) -> None:
     server.guard()
     refs = subprocess.run(
