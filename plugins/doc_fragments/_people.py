@@ -62,7 +62,7 @@ options:
           revoked_since:
             description:
               - Revokes the key as well. What a server recorded as accepted before this moment stays good.
-              - A date inside the signed object is no such record, because its author chose it.
+              - A date inside the signed object does not count, because its author chose it.
             type: str
 """
 

@@ -18,7 +18,7 @@ from .error import SECRET, ControlError, Sentinel
 __all__ = ["REMOVE", "SECRET", "Change", "ControlError", "Plan", "fingerprint", "plan_settings"]
 
 REMOVE = Sentinel("REMOVE")
-"""As a desired value: the setting shall not exist."""
+"""As a desired value: remove the setting."""
 
 
 def fingerprint(value: str) -> str:

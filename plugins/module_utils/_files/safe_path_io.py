@@ -41,7 +41,7 @@ class FilesError(HardeningError):
         super().__init__(path, action, self.reason)
 
     def __str__(self) -> str:
-        # A name may hold bytes that are no text; the sentence must be printable all the same.
+        # A name may hold bytes that are not text; the sentence must be printable all the same.
         path = self.path.encode("utf-8", "backslashreplace").decode()
         text = f"cannot {self.action} {path}: {self.reason}"
         return text + "; " + self.outcome if self.outcome else text
@@ -175,7 +175,7 @@ class _Walk:
                 self.path,
                 "reach",
                 f"{shown} is a symbolic link that an unprivileged user can make or change; replace it"
-                " by what it points at, or give the path without the link",
+                " with what it points at, or give the path without the link",
             )
         target = os.readlink(name, dir_fd=self.fd)
         if target.startswith("/"):
@@ -215,7 +215,7 @@ def _last_step(walk: _Walk, follow: bool) -> Place:
 
 
 def open_dir(path: str) -> int:
-    """A readable descriptor of the directory `path`. FilesError when it is none."""
+    """A readable descriptor of the directory `path`. FilesError when it is not a directory."""
     if path == "/":
         return os.open("/", _LIST)
     with doing("open", path):

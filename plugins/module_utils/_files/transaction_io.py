@@ -189,7 +189,7 @@ class Transaction:
             take_back(phase, self._entries(), self._dirs)
             self._journal.remove()
         except FilesError as error:
-            error.outcome = "not every file is the old one again, and the next run tries once more"
+            error.outcome = "not every file could be put back; the next run tries again"
             raise
 
     def _or_undo(self, work: Callable[[], None]) -> None:
@@ -270,7 +270,7 @@ class Transaction:
             else:
                 take_back(phase, entries, dirs)
         except FilesError as error:
-            error.outcome = "an earlier run was cut short and could not be taken back yet"
+            error.outcome = "an earlier run was cut short and could not be rolled back yet"
             raise
         finally:
             dirs.close()

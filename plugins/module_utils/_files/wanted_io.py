@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What files shall be like, and how that differs from what is there. Nothing is changed here."""
+"""The wanted state of files, and how it differs from what is there. Nothing is changed here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NEW_DIR_MODE = 0o755
 
 @dataclass(frozen=True)
 class FileSpec:
-    """A file that shall have this content. None keeps what the file has; new files get 0600."""
+    """A file with this content. None keeps what the file has; new files get mode 0600."""
 
     path: str
     content: bytes = field(repr=False)
@@ -33,13 +33,13 @@ class FileSpec:
     def __post_init__(self) -> None:
         if self.secret and self.mode is not None and self.mode & 0o007:
             raise FilesError(
-                self.path, "write", f"mode {self.mode:04o} lets everyone in and it is a secret"
+                self.path, "write", f"mode {self.mode:04o} gives everyone access to a secret"
             )
 
 
 @dataclass(frozen=True)
 class Absent:
-    """A file, or a link itself, that shall not exist. `secret` hides its content in diffs."""
+    """A file, or a link itself, that must not exist. `secret` hides its content in diffs."""
 
     path: str
     secret: bool = False
@@ -47,7 +47,7 @@ class Absent:
 
 @dataclass(frozen=True)
 class DirSpec:
-    """A directory that shall exist; its parent must exist or be asked for earlier in the list."""
+    """A directory that must exist; its parent exists already or comes earlier in the list."""
 
     path: str
     mode: int | None = None
@@ -127,7 +127,7 @@ def inspect_files(wanted: Sequence[Wanted], dirs: Dirs) -> list[Step]:
                 continue
             target = (place.real_dir, place.name)
         if target in seen:
-            raise FilesError(spec.path, "plan", "it is asked for twice")
+            raise FilesError(spec.path, "plan", "it is in the list twice")
         seen.add(target)
         step = _compare(spec, place, Entry("", spec.path, *target))
         if place is not None:

@@ -84,7 +84,7 @@ def _usable(found: pwd.struct_passwd, option: str) -> Account:
 def as_account(who: Account, work: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
     """Call `work` as this user and return what it returns, which must be fit for JSON.
 
-    AccountError for whatever it raises of what our files and programs raise.
+    AccountError with the sentence of any HardeningError or OSError that it raises.
     """
     if os.geteuid() == who.uid:
         return _sheltered(work)
@@ -121,7 +121,7 @@ def _work_as(who: Account, work: Callable[[], Dict[str, Any]], writer: int) -> N
     """The other process: never returns."""
     answer: Dict[str, Any] = {}
     try:
-        os.setsid()  # no terminal: nobody shall be asked for a passphrase
+        os.setsid()  # no terminal, so that nobody is asked for a passphrase
         os.initgroups(who.name, who.gid)
         os.setresgid(who.gid, who.gid, who.gid)
         os.setresuid(who.uid, who.uid, who.uid)

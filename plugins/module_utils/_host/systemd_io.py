@@ -42,7 +42,7 @@ def systemctl(*words: str) -> None:
 
 
 def try_systemctl(*words: str) -> None:
-    """Run systemctl where its refusal is no news."""
+    """Run systemctl and ignore a failure, where one is expected."""
     run([program("systemctl") or "systemctl", *words])
 
 

@@ -138,7 +138,12 @@ def _key(item: Mapping[str, Any], where: str) -> Key:
     _known(item, _KEY, where)
     line, openpgp = item.get("key"), item.get("openpgp")
     if bool(line) == bool(openpgp):
-        raise ControlError(where, dict(item), "exactly one of key and openpgp is needed", "give it")
+        raise ControlError(
+            where,
+            dict(item),
+            "exactly one of key and openpgp is needed",
+            "give an SSH public key as key, or an armoured OpenPGP key as openpgp",
+        )
     after = _moment(item.get("valid_after"), f"{where}.valid_after")
     before = _moment(item.get("valid_before"), f"{where}.valid_before")
     if after is not None and before is not None and before <= after:
@@ -146,7 +151,7 @@ def _key(item: Mapping[str, Any], where: str) -> Key:
             f"{where}.valid_before",
             item["valid_before"],
             "the key would never be valid",
-            "choose a moment behind valid_after",
+            "choose a time after valid_after",
         )
     since = _moment(item.get("revoked_since"), f"{where}.revoked_since")
     return Key(
@@ -174,7 +179,10 @@ def _openpgp(block: Any, where: str) -> str:
     text = str(block).strip()
     if not text.startswith(PGP_BEGIN) or "PRIVATE KEY" in text:
         raise ControlError(
-            where, "...", "this is no armoured public key", "use the output of gpg --armor --export"
+            where,
+            "...",
+            "not an armoured OpenPGP public key",
+            "use the output of gpg --armor --export",
         )
     return text + "\n"
 
@@ -184,7 +192,7 @@ def _namespaces(given: Any, where: str) -> Tuple[str, ...]:
         return (NAMESPACE_GIT,)
     for name in given:
         if not isinstance(name, str) or not _NAMESPACE.match(name):
-            raise ControlError(where, name, "this is no plain name", "use names such as git")
+            raise ControlError(where, name, "not a plain name", "use names such as git")
     if not given:
         raise ControlError(
             where, given, "a key without a namespace could sign anything", "use [git]"
@@ -207,7 +215,7 @@ def _moment(given: Any, where: str) -> Optional[int]:
         raise ControlError(
             where,
             given,
-            "this is no date or time",
+            "not a date or time",
             "write 2026-01-31 or 2026-01-31T10:00:00Z (UTC)",
         ) from error
 

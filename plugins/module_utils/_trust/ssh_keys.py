@@ -4,7 +4,7 @@
 """OpenSSH public keys and signatures as data: parse, name, judge their strength (pure).
 
 Nothing here verifies a signature: that is ssh-keygen's work. This says which key and namespace a
-signature claims, so that strangers are refused before any program is started for them.
+signature names, so that unknown keys are refused before any program is started for them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TYPES = (
     "ssh-rsa",
     "ssh-dss",
 )
-"""The types of keys that are read. DSA is read to be named as weak, not because it would do."""
+"""The types of keys that are read. DSA is read so that it can be reported as weak."""
 
 ARMOR_BEGIN = b"-----BEGIN SSH SIGNATURE-----"
 ARMOR_END = b"-----END SSH SIGNATURE-----"
@@ -63,7 +63,7 @@ class PublicKey(NamedTuple):
 
 
 class Signature(NamedTuple):
-    """What an SSH signature claims. `armored` is what ssh-keygen wants to read."""
+    """What an SSH signature says about itself. `armored` is the text that ssh-keygen reads."""
 
     key: PublicKey
     namespace: str
@@ -81,13 +81,13 @@ def parse_public_key(line: str) -> PublicKey:
     """The key in one line `type base64 [comment]`. Raises NotAKey."""
     words = line.strip().split(None, 2)
     if "\n" in line.strip() or len(words) < 2:
-        raise NotAKey("this is no single line 'type base64 comment'")
+        raise NotAKey("not a single line of the form 'type base64 comment'")
     if "PRIVATE KEY" in line:
         raise NotAKey("this is a private key")
     if words[0].endswith("-cert-v01@openssh.com"):
         raise NotAKey("certificates are not supported")
     if words[0] not in TYPES:
-        raise NotAKey(f"'{words[0]}' is no known type of key")
+        raise NotAKey(f"'{words[0]}' is not a known key type")
     comment = _COMMENT.sub(" ", words[2]).strip() if len(words) == 3 else ""
     return PublicKey(words[0], _checked_blob(words[0], words[1]), comment)
 
@@ -134,20 +134,20 @@ def parse_signature(armored: bytes) -> Signature:
         raise NotAKey("the signature is too large")
     lines = armored.strip().split(b"\n")
     if lines[0].strip() != ARMOR_BEGIN or lines[-1].strip() != ARMOR_END:
-        raise NotAKey("the signature has no complete armour")
+        raise NotAKey("the signature's armour is incomplete")
     try:
         data = base64.b64decode(b"".join(line.strip() for line in lines[1:-1]), validate=True)
     except binascii.Error as error:
         raise NotAKey("the signature's base64 is damaged") from error
     if data[:6] != b"SSHSIG" or int.from_bytes(data[6:10], "big") != _SIGNATURE_VERSION:
-        raise NotAKey("this is no SSH signature of version 1")
+        raise NotAKey("not an SSH signature of version 1")
     fields: List[bytes] = []
     rest = data[10:]
     for _number in range(5):
         field, rest = _string(rest)
         fields.append(field)
     if rest:
-        raise NotAKey("there is something behind the signature")
+        raise NotAKey("there is data after the signature")
     blob, namespace, _reserved, hashed, _raw = fields
     kind, _rest = _string(blob)
     key = PublicKey(_ascii(kind), base64.b64encode(blob).decode("ascii"))

@@ -300,7 +300,7 @@ def test_one_file_asked_for_twice_is_refused_even_through_a_link(etc: Path, stat
 
 
 def test_a_secret_that_everyone_may_read_is_refused() -> None:
-    with pytest.raises(FilesError, match="mode 0644 lets everyone in and it is a secret"):
+    with pytest.raises(FilesError, match="mode 0644 gives everyone access to a secret"):
         FileSpec("/x", b"key", 0o644, secret=True)
 
 
