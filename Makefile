@@ -60,7 +60,7 @@ molecule: setup ## Roles on real hosts: all scenarios, or SCENARIO=name
 	@$(CHECK) molecule $(SCENARIO)
 
 bench: setup ## What steady runs and requests cost, beside others
-	@$(PYTHON3) tools/bench.py
+	@$(PYTHON3) bench/gateway.py
 	@.venv/bin/python bench/audit_rules.py
 	@PYTHONPATH=.build/collections .venv/bin/python bench/audit_log.py compare
 	@.venv/bin/python bench/s3.py
@@ -77,7 +77,7 @@ lock: ## Resolve the dependencies anew, to the newest versions
 
 clean: ## Remove all that was built here; stop the engine if it is ours
 	@$(PYTHON3) tools/vm.py down
-	@$(PYTHON3) tools/wine.py down
+	@$(PYTHON3) tests/windows/wine.py down
 	@$(PYTHON3) tools/engine.py sweep
 	@$(PYTHON3) tools/image.py --remove
 	@$(PYTHON3) tools/engine.py stop

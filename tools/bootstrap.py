@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make the virtual environment from the lock, and show this checkout to Ansible as a collection.
 
-Run again it does nothing as long as the lock, the interpreter and the wanted ansible-core are the same.
+Run again it does nothing as long as the lock, the interpreter and the wanted ansible-core are the same. uv finds the
+interpreter, resolves and installs. Ours is what comes before it: uv itself, from the lock, on any Python.
 
 Environment: TWINGUARD_PYTHON names the interpreter to use; TWINGUARD_ANSIBLE_CORE (as in "2.20") asks for another
 ansible-core than the locked one, for the CI matrix.
@@ -11,29 +12,71 @@ ansible-core than the locked one, for the CI matrix.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
-from typing import Iterable, Mapping, NamedTuple, Sequence
+from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
 from workshop import BUILD, COLLECTIONS, ROOT, VENV, Problem, install_packages, main, run, say
 
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / "twinguard.stamp"
-LOWEST = (3, 11)
 # Best first. Newer ones than these are not tried unasked: the locked tools were not tested there.
 KNOWN = ((3, 13), (3, 12), (3, 11))
-PROBE = "import sys; print(sys.version_info[0], sys.version_info[1], sys.executable)"
 
 
 class Interpreter(NamedTuple):
-    """A Python that answered: its version and its own path, which may differ from the name it was called by."""
+    """A Python of this machine: its version and its own path, which may differ from the name it was called by."""
 
     version: tuple[int, int]
     path: str
+
+
+def _ask_uv(uv: Path, env: Mapping[str, str], *request: str) -> Any:
+    """Return what uv tells of each Python on the PATH, or of the requested one."""
+    words = [str(uv), "python", "list", "--only-installed", "--output-format", "json", *request]
+    return json.loads(run(words, "look for Python", env=network_env(env), quiet=True) or "[]")
+
+
+def listed(rows: Sequence[Mapping[str, Any]]) -> list[Interpreter]:
+    """Return the interpreters that uv tells of, one for each version.
+
+    pyenv's stand-ins answer only as long as pyenv's variables are set, and our own .venv is about to be made anew.
+    """
+    found: dict[tuple[int, int], Interpreter] = {}
+    for one in rows:
+        path, version = one["path"], (one["version_parts"]["major"], one["version_parts"]["minor"])
+        usual = one["implementation"] == "cpython" and one["variant"] == "default"
+        if usual and "/shims/" not in path and not path.startswith(f"{VENV}{os.sep}"):
+            found.setdefault(version, Interpreter(version, path))
+    return list(found.values())
+
+
+def interpreters(uv: Path, env: Mapping[str, str]) -> list[Interpreter]:
+    """Return the interpreters on the PATH and those that pyenv has put aside."""
+    pyenv = Path(env.get("PYENV_ROOT") or Path(env.get("HOME", "/nonexistent")) / ".pyenv")
+    folders = [env.get("PATH", os.defpath), *map(str, sorted(pyenv.glob("versions/*/bin")))]
+    return listed(_ask_uv(uv, {**env, "PATH": os.pathsep.join(folders)}))
+
+
+def named(uv: Path, env: Mapping[str, str], name: str) -> Interpreter:
+    """Return the interpreter that the user named; it is taken or refused, never replaced by another.
+
+    :raises Problem: when it does not run or is too old.
+    """
+    rows = _ask_uv(uv, env, name)
+    if not rows:
+        raise Problem(f"TWINGUARD_PYTHON={name} does not run; name a Python 3.11 or newer.")
+    parts = rows[0]["version_parts"]
+    version = (parts["major"], parts["minor"])
+    if version < min(KNOWN):
+        words = "{}.{}".format(*version)
+        raise Problem(f"TWINGUARD_PYTHON={name} is Python {words}; 3.11 is the lowest.")
+    return Interpreter(version, rows[0]["path"])
 
 
 def choose(found: Iterable[Interpreter]) -> Interpreter:
@@ -48,51 +91,6 @@ def choose(found: Iterable[Interpreter]) -> Interpreter:
             "Install one (Debian: `apt-get install python3 python3-venv`) or name it in TWINGUARD_PYTHON."
         )
     return max(usable, key=lambda one: one.version)
-
-
-def candidates(env: Mapping[str, str], versions: Iterable[tuple[int, int]] = KNOWN) -> list[str]:
-    """Return the programs worth asking, best first: those on the PATH, then those pyenv has put aside."""
-    names = [f"python{major}.{minor}" for major, minor in versions] + ["python3"]
-    on_path = [
-        str(Path(folder) / name)
-        for name in names
-        for folder in env.get("PATH", os.defpath).split(os.pathsep)
-        if os.access(Path(folder) / name, os.X_OK)
-    ]
-    pyenv = (
-        Path(env.get("PYENV_ROOT", Path(env.get("HOME", "/nonexistent")) / ".pyenv")) / "versions"
-    )
-    aside = [str(path) for name in names[:-1] for path in sorted(pyenv.glob(f"*/bin/{name}"))]
-    return list(dict.fromkeys(on_path + aside))
-
-
-def ask(program: str) -> Interpreter | None:
-    """Return what a program says it is; None when it does not run (a pyenv shim may end with code 127)."""
-    try:
-        done = subprocess.run(
-            [program, "-c", PROBE], capture_output=True, text=True, check=False, timeout=30
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    match = re.fullmatch(r"(\d+) (\d+) (.+)", done.stdout.strip())
-    if done.returncode != 0 or match is None:
-        return None
-    return Interpreter((int(match[1]), int(match[2])), match[3])
-
-
-def interpreter(env: Mapping[str, str]) -> Interpreter:
-    """Return the interpreter to use; the one the user named is taken or refused, never replaced."""
-    named = env.get("TWINGUARD_PYTHON")
-    if named is None:
-        return choose(found for found in map(ask, candidates(env)) if found is not None)
-    found = ask(shutil.which(named) or named)
-    if found is None:
-        raise Problem(f"TWINGUARD_PYTHON={named} does not run; name a Python 3.11 or newer.")
-    if found.version < LOWEST:
-        raise Problem(
-            f"TWINGUARD_PYTHON={named} is Python {found.version[0]}.{found.version[1]}; 3.11 is the lowest."
-        )
-    return found
 
 
 def pinned(lock: str, name: str) -> str:
@@ -119,14 +117,10 @@ def network_env(env: Mapping[str, str]) -> dict[str, str]:
     return result
 
 
-def _make_venv_for_uv(python: str, place: Path) -> None:
+def _make_venv_for_uv(place: Path) -> None:
     """Make the small environment uv lives in; Debian ships ensurepip apart from python3."""
-    if (
-        subprocess.run(
-            [python, "-c", "import ensurepip, venv"], capture_output=True, check=False
-        ).returncode
-        != 0
-    ):
+    python = sys.executable
+    if not (importlib.util.find_spec("ensurepip") and importlib.util.find_spec("venv")):
         if os.geteuid() != 0 or shutil.which("apt-get") is None:
             raise Problem(
                 f"{python} has no `venv`: install it (Debian: `apt-get install python3-venv`)."
@@ -136,7 +130,7 @@ def _make_venv_for_uv(python: str, place: Path) -> None:
     run([python, "-m", "venv", "--clear", place], "make the environment of uv", quiet=True)
 
 
-def uv(python: str) -> Path:
+def install_uv() -> Path:
     """Return uv as the lock names it, installed from PyPI when it is not there yet."""
     wanted = pinned(LOCK.read_text(encoding="utf-8"), "uv")
     place = BUILD / "uv"
@@ -145,55 +139,29 @@ def uv(python: str) -> Path:
         return program
     say("Installing uv ...")
     BUILD.mkdir(exist_ok=True)
-    _make_venv_for_uv(python, place)
+    _make_venv_for_uv(place)
     requirement = place / "uv.txt"
     requirement.write_text(wanted, encoding="utf-8")
-    install = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
-    run(
-        [place / "bin" / "python", "-m", "pip", *install, "-r", requirement],
-        "install uv from PyPI",
-        quiet=True,
-    )
+    words = "-m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r"
+    run([place / "bin" / "python", *words.split(), requirement], "install uv from PyPI", quiet=True)
     requirement.replace(stamp)
     return program
 
 
-def resolve(
-    program: Path, output: Path, core: str | None = None, extra: Sequence[str] = ()
-) -> None:
+def resolve(uv: Path, output: Path, core: str | None = None, extra: Sequence[str] = ()) -> None:
     """Write every exact version and digest to ``output``; what stands there already is kept where it still fits."""
-    argv: list[str | Path] = [
-        program,
-        "pip",
-        "compile",
-        "--quiet",
-        "--universal",
-        "--python-version",
-        "3.11",
-    ]
-    argv += [
-        "--generate-hashes",
-        "--no-emit-index-url",
-        "--custom-compile-command",
-        "make lock",
-        "--group",
-        "dev",
-    ]
+    words = "pip compile --quiet --universal --generate-hashes --no-emit-index-url --group dev"
+    argv: list[str | Path] = [uv, *words.split(), "--custom-compile-command", "make lock"]
+    lowest = "3.11" if core in (None, "2.18", "2.19") else "3.12"
     if core is not None:
         constraint = BUILD / f"ansible-core-{core}.txt"
         constraint.write_text(f"ansible-core=={core}.*\n", encoding="utf-8")
-        at_least = "3.11" if core in ("2.18", "2.19") else "3.12"
-        argv[argv.index("3.11")] = at_least
         argv += ["--constraint", constraint]
-    run(
-        [*argv, *extra, "-o", output],
-        "resolve the dependencies",
-        env=network_env(os.environ),
-        quiet=True,
-    )
+    argv += ["--python-version", lowest, *extra, "-o", output]
+    run(argv, "resolve the dependencies", env=network_env(os.environ), quiet=True)
 
 
-def requirements(program: Path, core: str | None) -> Path:
+def requirements(uv: Path, core: str | None) -> Path:
     """Return the file to install from: the lock, or one resolved from it for another ansible-core."""
     if core is None:
         return LOCK
@@ -203,7 +171,7 @@ def requirements(program: Path, core: str | None) -> Path:
     if not output.exists() or output.stat().st_mtime < LOCK.stat().st_mtime:
         say(f"Resolving for ansible-core {core} ...")
         shutil.copyfile(LOCK, output)
-        resolve(program, output, core)
+        resolve(uv, output, core)
     return output
 
 
@@ -230,39 +198,34 @@ def setup(env: Mapping[str, str]) -> None:
         and STAMP.read_text(encoding="utf-8") == state
     ):
         return
-    found = interpreter(env)
-    program = uv(sys.executable)
-    source = requirements(program, core)
-    say(
-        f"Making the virtual environment on Python {found.version[0]}.{found.version[1]} ({found.path}) ..."
-    )
-    quiet = ["--quiet", "--no-progress"]
+    uv = install_uv()
+    name = env.get("TWINGUARD_PYTHON")
+    found = named(uv, env, name) if name else choose(interpreters(uv, env))
+    source = requirements(uv, core)
+    version = "{}.{}".format(*found.version)
+    say(f"Making the virtual environment on Python {version} ({found.path}) ...")
     network = network_env(env)
-    run(
-        [program, "venv", *quiet, "--clear", "--python", found.path, VENV],
-        "make .venv",
-        env=network,
-    )
-    sync: list[str | Path] = [
-        "pip",
-        "sync",
-        *quiet,
-        "--require-hashes",
+    make = [
+        str(uv),
+        "venv",
+        "--quiet",
+        "--no-progress",
+        "--clear",
         "--python",
-        VENV / "bin" / "python",
-        source,
+        found.path,
+        str(VENV),
     ]
-    run([program, *sync], "install the locked packages", env=network)
+    run(make, "make .venv", env=network)
+    sync = [str(uv), "pip", "sync", "--quiet", "--no-progress", "--require-hashes", "--python"]
+    run([*sync, VENV / "bin" / "python", source], "install the locked packages", env=network)
     STAMP.write_text(state, encoding="utf-8")
-    core_line = run(
-        [VENV / "bin" / "ansible", "--version"], "start Ansible", env=network, quiet=True
-    ).splitlines()[0]
-    say(f"Ready: {core_line}.")
+    told = run([VENV / "bin" / "ansible", "--version"], "start Ansible", env=network, quiet=True)
+    say(f"Ready: {told.splitlines()[0]}.")
 
 
 def _body(arguments: list[str]) -> int:
     if arguments[:1] == ["lock"]:
-        resolve(uv(sys.executable), LOCK, extra=arguments[1:])
+        resolve(install_uv(), LOCK, extra=arguments[1:])
     elif arguments:
         raise Problem("Usage: bootstrap.py [lock [--upgrade]]")
     else:

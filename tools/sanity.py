@@ -10,13 +10,11 @@ import shutil
 from pathlib import Path
 
 import bootstrap
-from workshop import BUILD, ROOT, VENV, Problem, run, tool_env
+from workshop import BUILD, ROOT, VENV, run, tool_env
 
 TREE = BUILD / "tree" / "ansible_collections" / "twinguard" / "hardening"
 HOME = BUILD / "home"
 PYTHONS = BUILD / "pythons"
-# Every version that ansible-test of a supported ansible-core can ask for.
-VERSIONS = tuple((3, minor) for minor in range(8, 15))
 
 # ansible-test downloads get-pip.py from a host of its own. The same end, from the interpreter and PyPI alone.
 # ensurepip runs as a child because in-process it would wipe the environment that names the package index.
@@ -54,46 +52,33 @@ def copy_tree() -> Path:
     return TREE
 
 
-def supported_pythons() -> tuple[tuple[int, int], ...]:
-    """Return every Python on which the installed ansible-core can run modules, lowest first."""
-    names = "*c.REMOTE_ONLY_PYTHON_VERSIONS, *c.CONTROLLER_PYTHON_VERSIONS"
-    script = f"from ansible_test._util.target.common import constants as c; print({names})"
-    words = run(
-        [VENV / "bin" / "python", "-c", script], "ask ansible-test for its interpreters", quiet=True
-    ).split()
-    return tuple(sorted((int(word.split(".")[0]), int(word.split(".")[1])) for word in words))
+def lowest_python() -> str:
+    """Return the lowest Python of this machine on which the installed ansible-core can run modules."""
+    script = "from ansible_test._util.target.common import constants as c; print(*{})"
+    named = script.format("c.REMOTE_ONLY_PYTHON_VERSIONS, *c.CONTROLLER_PYTHON_VERSIONS")
+    words = run([VENV / "bin" / "python", "-c", named], "ask ansible-test for Pythons", quiet=True)
+    here = {path.name for path in [*PYTHONS.iterdir(), *(VENV / "bin").iterdir()]}
+    usable = [word for word in words.split() if f"python{word}" in here]
+    return min(usable, key=lambda word: int(word.partition(".")[2]))
 
 
-def controller_python() -> tuple[int, int]:
-    """Return the Python version of the virtual environment."""
-    found = bootstrap.ask(str(VENV / "bin" / "python"))
-    if found is None:
-        raise Problem(f"{VENV / 'bin' / 'python'} does not run; remove .venv and run `make setup`.")
-    return found.version
+def link_pythons() -> None:
+    """Give each interpreter of this machine its plain name in one folder, where ansible-test looks first.
 
-
-def link_pythons() -> list[tuple[int, int]]:
-    """Give each interpreter of this machine its plain name in one folder; return the versions, lowest first.
-
-    ansible-test clears the variables that pyenv's stand-ins need, so only interpreters that answer without count.
+    Our own is found in the virtual environment; through a link elsewhere it would lose its packages.
     """
     shutil.rmtree(PYTHONS, ignore_errors=True)
     PYTHONS.mkdir(parents=True)
-    # Our own is found in the virtual environment; through a link elsewhere it would lose its packages.
-    own = controller_python()
-    found: dict[tuple[int, int], str] = {}
-    for program in bootstrap.candidates(os.environ, VERSIONS):
-        answer = None if program.startswith(str(VENV)) else bootstrap.ask(program)
-        if answer is not None and answer.version in VERSIONS and answer.version != own:
-            found.setdefault(answer.version, answer.path)
-    for version, path in found.items():
-        (PYTHONS / "python{}.{}".format(*version)).symlink_to(path)
-    return sorted([*found, own])
+    for (major, minor), path in bootstrap.interpreters(VENV / "bin" / "uv", os.environ):
+        name = f"python{major}.{minor}"
+        if not (VENV / "bin" / name).exists():
+            (PYTHONS / name).symlink_to(path)
 
 
 def environment() -> dict[str, str]:
     """Return the environment for ansible-test: a home of its own, so that the user's is left alone."""
     env = tool_env()
+    link_pythons()
     cache = HOME / ".ansible" / "test" / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     site = run(

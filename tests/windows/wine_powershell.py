@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A simulated Windows host whose PowerShell is real: PowerShell 7 under Wine, with stand-ins for Windows' own modules.
 
-`tools/wine.py` installs it. The host is one JSON document (the "world"), which the modules in `stubs` read and write;
+`wine.py` installs it. The host is one JSON document (the "world"), which the modules in `stubs` read and write;
 only what group policy wrote into the registry is put into the registry itself, where scripts look for it.
 """
 
@@ -11,21 +11,16 @@ from __future__ import annotations
 import itertools
 import json
 import subprocess
-import sys
 import tempfile
 import threading
 from pathlib import Path
 from typing import Mapping, NamedTuple
 
+from ansible_collections.twinguard.hardening.tests.windows import wine
+from ansible_collections.twinguard.hardening.tests.windows.wine import Problem, ensure
 from ansible_collections.twinguard.hardening.tests.windows.winrm_commands import Backend, Process
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1] / "tools"))
-
-import wine
-from wine import ensure
-from workshop import Problem
-
 __all__ = ["Outcome", "Problem", "Started", "WinePowerShell", "backend", "ensure"]
 
 POWERSHELL = "powershell -NoProfile -NonInteractive -ExecutionPolicy Unrestricted"

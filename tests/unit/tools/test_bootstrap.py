@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import bootstrap
@@ -28,42 +30,70 @@ def test_without_a_usable_python_one_sentence_says_what_to_install():
         bootstrap.choose([Interpreter((3, 9), "/usr/bin/python3")])
 
 
-def test_a_shim_that_does_not_run_is_not_an_interpreter(tmp_path: Path):
+UV = ROOT / ".venv" / "bin" / "uv"
+
+
+def row(version: tuple[int, int], path: str, **more: str) -> dict[str, object]:
+    """What uv tells of one interpreter, as far as it is read."""
+    parts = {"major": version[0], "minor": version[1], "patch": 1}
+    usual = {"implementation": "cpython", "variant": "default"}
+    return {"version_parts": parts, "path": path, **usual, **more}
+
+
+def test_the_first_of_each_version_is_listed_and_no_stand_in_of_pyenv_nor_our_own():
+    rows = [
+        row((3, 13), "/root/.pyenv/shims/python3.13"),
+        row((3, 13), "/opt/python3.13t", variant="freethreaded"),
+        row((3, 13), "/opt/pypy3.13", implementation="pypy"),
+        row((3, 13), f"{ROOT}/.venv/bin/python"),
+        row((3, 13), "/opt/python3.13"),
+        row((3, 13), "/usr/bin/python3.13"),
+        row((3, 11), "/usr/bin/python3"),
+    ]
+    assert bootstrap.listed(rows) == [
+        Interpreter((3, 13), "/opt/python3.13"),
+        Interpreter((3, 11), "/usr/bin/python3"),
+    ]
+
+
+def test_interpreters_on_the_path_and_those_put_aside_by_pyenv_are_found(tmp_path: Path):
+    """uv asks them, so they are links to the Python that runs this test."""
+    on_path, aside = tmp_path / "bin", tmp_path / "pyenv" / "versions" / "3.13.0" / "bin"
+    here = Path(sys.executable).resolve()
+    for folder in (on_path, aside):
+        folder.mkdir(parents=True)
+    env = {"PATH": str(on_path), "PYENV_ROOT": str(tmp_path / "pyenv")}
+    assert bootstrap.interpreters(UV, env) == []
+    for folder in (aside, on_path):
+        (folder / here.name).symlink_to(here)
+        assert bootstrap.interpreters(UV, env) == [(sys.version_info[:2], f"{folder / here.name}")]
+        (folder / here.name).unlink()
+
+
+def test_a_program_that_does_not_run_is_not_an_interpreter(tmp_path: Path):
     shim = tmp_path / "python3.13"
     shim.write_text("#!/bin/sh\nexit 127\n")
     shim.chmod(0o755)
-    assert bootstrap.ask(str(shim)) is None
-
-
-def test_an_interpreter_is_known_by_its_own_path_not_by_the_name_it_was_called_by(tmp_path: Path):
-    shim = tmp_path / "python3.13"
-    shim.write_text("#!/bin/sh\necho '3 13 /real/python3.13'\n")
-    shim.chmod(0o755)
-    assert bootstrap.ask(str(shim)) == Interpreter((3, 13), "/real/python3.13")
-
-
-def test_interpreters_put_aside_by_pyenv_are_candidates_after_those_on_the_path(tmp_path: Path):
-    aside = tmp_path / "pyenv" / "versions" / "3.13.0" / "bin" / "python3.13"
-    on_path = tmp_path / "bin" / "python3.11"
-    for program in (aside, on_path):
-        program.parent.mkdir(parents=True)
-        program.write_text("#!/bin/sh\n")
-        program.chmod(0o755)
-    env = {"PATH": str(on_path.parent), "PYENV_ROOT": str(tmp_path / "pyenv")}
-    assert bootstrap.candidates(env) == [str(on_path), str(aside)]
+    assert bootstrap.interpreters(UV, {"PATH": str(tmp_path)}) == []
+    with pytest.raises(Problem, match=r"python3\.13 does not run"):
+        bootstrap.named(UV, {"PATH": str(tmp_path)}, str(shim))
 
 
 def test_the_python_the_user_named_is_refused_rather_than_replaced(tmp_path: Path):
     with pytest.raises(Problem, match="TWINGUARD_PYTHON=/nowhere/python does not run"):
-        bootstrap.interpreter({"TWINGUARD_PYTHON": "/nowhere/python", "PATH": str(tmp_path)})
+        bootstrap.named(UV, {"PATH": os.environ["PATH"]}, "/nowhere/python")
 
 
-def test_a_named_python_below_the_lowest_is_refused(tmp_path: Path):
-    shim = tmp_path / "python3"
-    shim.write_text("#!/bin/sh\necho '3 10 /real/python3.10'\n")
-    shim.chmod(0o755)
+def test_the_python_the_user_named_is_taken(tmp_path: Path):
+    found = bootstrap.named(UV, {"PATH": str(tmp_path)}, sys.executable)
+    assert found.version == sys.version_info[:2]
+
+
+def test_a_named_python_below_the_lowest_is_refused(monkeypatch: pytest.MonkeyPatch):
+    rows = [row((3, 10), "/real/python3.10")]
+    monkeypatch.setattr(bootstrap, "_ask_uv", lambda *_words: rows)
     with pytest.raises(Problem, match=r"is Python 3\.10; 3\.11 is the lowest"):
-        bootstrap.interpreter({"TWINGUARD_PYTHON": str(shim)})
+        bootstrap.named(UV, {}, "python3.10")
 
 
 def test_one_package_is_cut_from_the_lock_with_all_its_digests_and_nothing_else():

@@ -19,6 +19,7 @@ import pty
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import threading
@@ -26,9 +27,13 @@ import time
 from pathlib import Path
 from typing import IO, Mapping, NamedTuple
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+
 import engine as engines
 from vm import locked
 from workshop import BUILD, Problem, install_packages, main, run, say
+
+__all__ = ["Place", "Problem", "end", "ensure"]
 
 PACKAGE = "likecu-powershell-win10"
 VERSION = "7.6.2"

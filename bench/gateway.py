@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the gateway costs: a run that changes nothing, a request, and very many clients.
 
-    bench.py [repetitions]      default 7, at least 5
+    python3 bench/gateway.py [repetitions]      default 7, at least 5
 
 All is measured in one go on one throw-away host, so the ratios mean something; how to read them is in bench/README.md.
 Nothing here passes or fails by a time.
@@ -15,9 +15,12 @@ import os
 import resource
 import statistics
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Callable, Mapping, NamedTuple, Sequence
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import engine as engines
 import image as images
@@ -268,7 +271,7 @@ def measure(repetitions: int) -> None:
 def _body(arguments: list[str]) -> int:
     repetitions = int(arguments[0]) if arguments and arguments[0].isdigit() else DEFAULT
     if len(arguments) > 1 or (arguments and not arguments[0].isdigit()) or repetitions < LEAST:
-        raise Problem(f"Usage: bench.py [repetitions], at least {LEAST}")
+        raise Problem(f"Usage: gateway.py [repetitions], at least {LEAST}")
     measure(repetitions)
     return 0
 

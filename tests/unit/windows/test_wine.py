@@ -10,9 +10,9 @@ import tarfile
 from pathlib import Path
 
 import pytest
-import wine
-from wine import Place
-from workshop import Problem
+
+from ansible_collections.twinguard.hardening.tests.windows import wine
+from ansible_collections.twinguard.hardening.tests.windows.wine import Place, Problem
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setattr("wine.platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(f"{wine.__name__}.platform.machine", lambda: "x86_64")
     return folder
 
 
@@ -99,14 +99,14 @@ def test_without_root_one_sentence_says_what_to_install(
     programs: Path, monkeypatch: pytest.MonkeyPatch
 ):
     program(programs, "apt-get")
-    monkeypatch.setattr("wine.engines.is_debian_like", lambda text: True)
-    monkeypatch.setattr("wine.os.geteuid", lambda: 1000)
+    monkeypatch.setattr(f"{wine.__name__}.engines.is_debian_like", lambda text: True)
+    monkeypatch.setattr(f"{wine.__name__}.os.geteuid", lambda: 1000)
     with pytest.raises(Problem, match=r"^Wine is missing and only root can install it"):
         wine.ensure_wine()
 
 
 def test_another_processor_is_refused_by_name(programs: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("wine.platform.machine", lambda: "aarch64")
+    monkeypatch.setattr(f"{wine.__name__}.platform.machine", lambda: "aarch64")
     with pytest.raises(Problem, match="needs an x86-64 machine; this is aarch64"):
         wine.ensure_wine()
 
