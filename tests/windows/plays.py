@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
+import functools
 import json
 import os
 import subprocess
@@ -14,9 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.twinguard.hardening.tests.support.playbook_forks import Forks, Run
 from ansible_collections.twinguard.hardening.tests.windows.winrm_server import Record, Server
 
 ROOT = Path(__file__).resolve().parents[2]
+JSON = "ansible.posix.json"
 USER, PASSWORD = "automation", "Wärme-und-Kälte-4711"
 CONTROLLER, COLLEAGUE, VPN, STRANGER = "192.168.9.9", "192.168.9.8", "192.168.1.77", "203.0.113.5"
 JUPYTER = {
@@ -139,6 +143,41 @@ def variables(server: Server, **more: Any) -> dict[str, Any]:
     }
 
 
+def _environment(callback: str) -> dict[str, str]:
+    """Nothing that the caller set for his own Ansible, and this checkout as a collection."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+    return {
+        **kept,
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".build" / "collections"),
+        "ANSIBLE_HOME": str(ROOT / ".build" / "ansible"),
+        "ANSIBLE_STDOUT_CALLBACK": callback,
+        "ANSIBLE_NOCOLOR": "1",
+    }
+
+
+@functools.lru_cache(maxsize=None)
+def _forks() -> Forks:
+    made = Forks(_environment(JSON))
+    atexit.register(made.end)
+    return made
+
+
+def _run(argv: list[str], folder: Path, callback: str, environment: dict[str, str]) -> Run:
+    """Run ansible-playbook; with settings of its own it is started anew."""
+    if callback == JSON and not environment:
+        return _forks().run(argv, folder)
+    done = subprocess.run(
+        argv,
+        env={**_environment(callback), **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    return Run(done.returncode, done.stdout, done.stderr)
+
+
 def play(
     server: Server,
     options: dict[str, Any],
@@ -146,7 +185,7 @@ def play(
     host: dict[str, Any] | None = None,
     module: str = "twinguard.hardening.win_guard",
     environment: dict[str, str] | None = None,
-    callback: str = "ansible.posix.json",
+    callback: str = JSON,
 ) -> Played:
     """Run one task on the server's host."""
     before = len(server.requests)
@@ -158,35 +197,12 @@ def play(
         playbook.write_text(
             json.dumps([{"hosts": "win", "gather_facts": False, "tasks": [task]}]), "utf-8"
         )
-        done = subprocess.run(
-            [
-                str(Path(sys.executable).parent / "ansible-playbook"),
-                "-i",
-                str(inventory),
-                str(playbook),
-                *arguments,
-            ],
-            env={
-                **{
-                    key: value
-                    for key, value in os.environ.items()
-                    if not key.startswith("ANSIBLE_")
-                },
-                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".build" / "collections"),
-                "ANSIBLE_HOME": str(ROOT / ".build" / "ansible"),
-                "ANSIBLE_STDOUT_CALLBACK": callback,
-                "ANSIBLE_NOCOLOR": "1",
-                **(environment or {}),
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
+        program = str(Path(sys.executable).parent / "ansible-playbook")
+        argv = [program, "-i", str(inventory), str(playbook), *arguments]
+        done = _run(argv, Path(folder), callback, environment or {})
     result: dict[str, Any] = {}
     start = done.stdout.find("{\n")
-    if callback == "ansible.posix.json" and start >= 0:
+    if callback == JSON and start >= 0:
         report, _end = json.JSONDecoder().raw_decode(done.stdout[start:])
         for task_ in report["plays"][0]["tasks"] if report["plays"] else []:
             result = task_["hosts"].get("win", result)

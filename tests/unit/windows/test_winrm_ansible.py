@@ -7,13 +7,14 @@ from __future__ import annotations
 import base64
 import json
 import os
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Mapping
 
 import pytest
 
+from ansible_collections.twinguard.hardening.tests.support.playbook_forks import Forks
 from ansible_collections.twinguard.hardening.tests.windows.tls import self_signed
 from ansible_collections.twinguard.hardening.tests.windows.winrm_server import (
     CUT_BEFORE,
@@ -43,8 +44,23 @@ def powershell(line: str, stdin: bytes, _environment: Mapping[str, str]) -> Answ
     return Answer(0, json.dumps({"changed": False, "ping": f"{len(stdin)} bytes"}).encode())
 
 
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    home = tmp_path_factory.mktemp("home")
+    made = Forks(
+        {
+            **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
+            "ANSIBLE_HOME": str(home / "ansible"),
+            "ANSIBLE_NOCOLOR": "1",
+            "HOME": str(home),
+        }
+    )
+    yield made
+    made.end()
+
+
 def ansible(
-    tmp_path: Path, server: Server, module: str, arguments: str = "", **variables: Any
+    forks: Forks, tmp_path: Path, server: Server, module: str, arguments: str = "", **variables: Any
 ) -> tuple[int, dict[str, Any], str]:
     """Run one module; return the exit code, the result and everything that was printed."""
     host = {
@@ -59,21 +75,9 @@ def ansible(
     }
     inventory = tmp_path / "inventory.json"
     inventory.write_text(json.dumps({"all": {"hosts": {"win": host}}}), encoding="utf-8")
-    environment = {
-        **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
-        "ANSIBLE_HOME": str(tmp_path / "ansible"),
-        "ANSIBLE_NOCOLOR": "1",
-        "HOME": str(tmp_path),
-    }
     program = str(Path(sys.executable).parent / "ansible")
-    run = subprocess.run(
-        [program, "win", "-i", str(inventory), "-m", module, "-a", arguments],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    argv = [program, "win", "-i", str(inventory), "-m", module, "-a", arguments]
+    run = forks.run(argv, tmp_path)
     _head, _arrow, text = run.stdout.partition("=> ")
     result = json.loads(text) if text.startswith("{") else {}
     return run.returncode, result, run.stdout + run.stderr
@@ -81,32 +85,36 @@ def ansible(
 
 @pytest.mark.parametrize("transport", ["basic", "ntlm"])
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
-def test_raw_runs_over_each_scheme(tmp_path: Path, transport: str, secure: bool) -> None:
+def test_raw_runs_over_each_scheme(
+    forks: Forks, tmp_path: Path, transport: str, secure: bool
+) -> None:
     tls = self_signed(tmp_path)
     variables = {
         "ansible_winrm_transport": transport,
         "ansible_winrm_ca_trust_path": str(tls.certificate),
     }
     with Server(Answering(powershell), USERS, tls=tls if secure else None) as server:
-        code, _result, printed = ansible(tmp_path, server, "raw", "Get-Größe", **variables)
+        code, _result, printed = ansible(forks, tmp_path, server, "raw", "Get-Größe", **variables)
     assert code == 2
     assert "rc=3" in printed
     assert "größe: Get-Größe" in printed
     assert "no host" in printed
 
 
-def test_a_module_comes_as_input_and_its_answer_is_read(tmp_path: Path) -> None:
+def test_a_module_comes_as_input_and_its_answer_is_read(forks: Forks, tmp_path: Path) -> None:
     with Server(Answering(powershell), USERS) as server:
-        code, result, printed = ansible(tmp_path, server, "ansible.windows.win_ping")
+        code, result, printed = ansible(forks, tmp_path, server, "ansible.windows.win_ping")
     assert (code, result.get("changed")) == (0, False), printed
     assert result["ping"].endswith(" bytes")
     actions = [each.action for each in server.requests]
     assert actions == ["Create", "Command", "Send", "Receive", "Signal", "Delete"]
 
 
-def test_a_wrong_password_makes_the_host_unreachable(tmp_path: Path) -> None:
+def test_a_wrong_password_makes_the_host_unreachable(forks: Forks, tmp_path: Path) -> None:
     with Server(Answering(powershell), USERS) as server:
-        code, _result, printed = ansible(tmp_path, server, "raw", "x", ansible_password="falsch")
+        code, _result, printed = ansible(
+            forks, tmp_path, server, "raw", "x", ansible_password="falsch"
+        )
     assert code == 4
     assert "the specified credentials were rejected by the server" in printed
 
@@ -124,12 +132,12 @@ def test_a_wrong_password_makes_the_host_unreachable(tmp_path: Path) -> None:
     ids=["quota", "timeout", "cut"],
 )
 def test_the_plugin_meets_a_disturbance(
-    tmp_path: Path, action: str, disturbance: Disturbance, status: int, creates: int
+    forks: Forks, tmp_path: Path, action: str, disturbance: Disturbance, status: int, creates: int
 ) -> None:
     with Server(Answering(powershell), USERS) as server:
         server.hook = lambda request: (
             disturbance if (request.action, request.nth) == (action, 1) else None
         )
-        code, _result, printed = ansible(tmp_path, server, "ansible.windows.win_ping")
+        code, _result, printed = ansible(forks, tmp_path, server, "ansible.windows.win_ping")
     assert code == status, printed
     assert [each.action for each in server.requests].count("Create") == creates

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One fault at each mutating call of a change: old or new at once, and new after the next run.
 
-Each trial runs in a forked process whose os functions count their calls and fail at the k-th one.
+Each trial runs in a forked process whose os functions count their calls and fail at the k-th one (file_faults.py).
 """
 
 from __future__ import annotations
@@ -13,95 +13,33 @@ import os
 import shutil
 import stat
 import tempfile
-import traceback
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Tuple
+from typing import Dict, Tuple
 
 import pytest
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._files.transaction_io import (
-    Absent,
-    DirSpec,
-    FilesError,
-    FileSpec,
-    Transaction,
-    Wanted,
+from ansible_collections.twinguard.hardening.tests.unit.support.file_faults import (
+    DONE,
+    FAILED,
+    FAULTS,
+    KILL,
+    KILLED,
+    NO_FAULT,
+    Fault,
+    Forker,
+    Trial,
 )
 
-MUTATING = {
-    "open",
-    "write",
-    "fchown",
-    "fchmod",
-    "fsync",
-    "rename",
-    "link",
-    "unlink",
-    "mkdir",
-    "rmdir",
-}
-MUTATING |= {"setxattr", "removexattr", "utime", "symlink", "ftruncate"}
-KILLED, DONE, FAILED, CRASHED = 9, 0, 3, 4
-SECRET_OLD, SECRET_NEW = b"old-secret" * 20, b"new-secret" * 20
+SECRET_OLD = b"old-secret" * 20
 Tree = Dict[str, Tuple[bytes, int, int, bool]]  # content, mode, owner, whether as old as before
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What happens at the k-th mutating call, once or from then on."""
-
-    name: str
-    number: int = 0
-    lasting: bool = False
-
-
-KILL = Fault("kill")
-NO_FAULT = Fault("none")
-FAULTS = [
-    KILL,
-    Fault("ENOSPC", errno.ENOSPC),
-    Fault("EIO", errno.EIO),
-    Fault("EROFS", errno.EROFS),
-    Fault("lasting ENOSPC", errno.ENOSPC, lasting=True),
-    Fault("lasting EROFS", errno.EROFS, lasting=True),
-]
-
-
-class Injector:
-    """Counts the mutating calls of this process and breaks the k-th one; k = 0 only counts."""
-
-    def __init__(self, fault: Fault, k: int, hard_links: bool) -> None:
-        self.fault, self.k, self.count = fault, k, 0
-        for name in MUTATING:
-            setattr(os, name, self.wrap(name, getattr(os, name)))
-        if not hard_links:
-            os.link = self.refuse
-
-    def wrap(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if name == "open" and not args[1] & os.O_CREAT:
-                return real(*args, **kwargs)
-            self.count += 1
-            if self.k and (self.count == self.k or (self.fault.lasting and self.count > self.k)):
-                if not self.fault.number:
-                    os._exit(KILLED)
-                # A full disk lets names be removed and renamed; nothing else is promised here.
-                if self.fault.number != errno.ENOSPC or name not in ("unlink", "rmdir"):
-                    raise OSError(self.fault.number, os.strerror(self.fault.number))
-            return real(*args, **kwargs)
-
-        return call
-
-    @staticmethod
-    def refuse(*_args: Any, **_kwargs: Any) -> None:
-        raise OSError(errno.EPERM, "no hard links here")
 
 
 class World:
     """A directory with old files, the wanted changes, and what both look like."""
 
-    def __init__(self, base: Path, hard_links: bool = True) -> None:
+    def __init__(self, base: Path, forker: Forker, hard_links: bool = True) -> None:
+        self.forker = forker
         self.base, self.etc, self.state = base, base / "etc", str(base / "var" / "state")
         self.hard_links = hard_links
         self.make()
@@ -126,18 +64,6 @@ class World:
             os.utime(self.etc / name, ns=(5, 7))
         (self.etc / "link").symlink_to("sub/real")
 
-    def wanted(self) -> list[Wanted]:
-        etc = str(self.etc)
-        return [
-            DirSpec(etc + "/new", 0o750),
-            FileSpec(etc + "/new/key", SECRET_NEW, 0o600, secret=True),
-            FileSpec(etc + "/secret", SECRET_NEW, secret=True),
-            DirSpec(etc + "/sub", 0o711),
-            FileSpec(etc + "/link", b"changed"),
-            FileSpec(etc + "/plain", b"new" * 40, 0o640),
-            Absent(etc + "/gone"),
-        ]
-
     def reset(self) -> None:
         for name in ("etc", "var"):
             shutil.rmtree(self.base / name, ignore_errors=True)
@@ -153,41 +79,13 @@ class World:
             found[str(path.relative_to(self.etc))] = (content, status.st_mode, status.st_uid, old)
         return found
 
-    def change(self) -> None:
-        with Transaction(self.state, lock_wait=0) as files:
-            files.stage(self.wanted())
-            files.commit()
-            files.confirm()
+    def run(self, fault: Fault = NO_FAULT, k: int = 0, work: str = "change") -> tuple[int, str]:
+        """Do the work in a new process, with a fault at its k-th mutating call."""
+        return self.forker.run(Trial(str(self.base), work, fault, k, self.hard_links))
 
-    def recover(self) -> None:
-        with Transaction(self.state, lock_wait=0):
-            pass
-
-    def fork(self, work: Callable[[], None], fault: Fault, k: int) -> tuple[int, str]:
-        """Do the work in a new process; its exit status, and its error or number of calls."""
-        message = self.base / "message"
-        child = os.fork()
-        if child == 0:
-            status, text = CRASHED, ""
-            try:
-                injector = Injector(fault, k, self.hard_links)
-                work()
-                status, text = DONE, str(injector.count)
-            except FilesError as error:
-                status, text = FAILED, str(error)
-            finally:
-                message.write_text(text or traceback.format_exc())
-                os._exit(status)
-        status = os.waitpid(child, 0)[1] >> 8
-        return status, message.read_text() if status != KILLED else ""
-
-    def run(self, fault: Fault = NO_FAULT, k: int = 0) -> tuple[int, str]:
-        """Make the change in a new process, with a fault at its k-th mutating call."""
-        return self.fork(self.change, fault, k)
-
-    def points(self, work: Callable[[], None]) -> int:
+    def points(self, work: str = "change") -> int:
         """How many mutating calls undisturbed work makes."""
-        status, count = self.fork(work, NO_FAULT, 0)
+        status, count = self.run(work=work)
         assert status == DONE, count
         return int(count)
 
@@ -214,19 +112,26 @@ class World:
             yield f"the state directory holds {os.listdir(self.state)}"
 
 
+@pytest.fixture(scope="module")
+def forker() -> Iterator[Forker]:
+    made = Forker()
+    yield made
+    made.end()
+
+
 @pytest.fixture(params=[True, False], ids=["hard links", "copies"])
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
+def world(request: pytest.FixtureRequest, forker: Forker) -> Iterator[World]:
     # In memory where there is such a filesystem: thousands of fsync calls wear and block a real disk.
     memory = "/dev/shm"
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as base:
-        yield World(Path(base), hard_links=request.param)
+        yield World(Path(base), forker, hard_links=request.param)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_at_any_call_leaves_old_or_new_and_the_next_run_is_new(
     world: World, fault: Fault
 ) -> None:
-    points = world.points(world.change)
+    points = world.points()
     assert points > 40
     problems = []
     for k in range(1, points + 1):
@@ -260,10 +165,10 @@ def explained(world: World, message: str, fault: Fault) -> Iterator[str]:
 
 def test_taking_back_alone_leaves_exactly_old_or_exactly_new(world: World) -> None:
     problems = []
-    for k in range(1, world.points(world.change) + 1):
+    for k in range(1, world.points() + 1):
         world.reset()
         assert world.run(KILL, k)[0] == KILLED
-        assert world.fork(world.recover, NO_FAULT, 0)[0] == DONE
+        assert world.run(work="recover")[0] == DONE
         if world.tree() not in (world.old, world.new):
             problems.append(f"call {k}: {sorted(world.tree())}")
         if os.listdir(world.state):
@@ -274,16 +179,16 @@ def test_taking_back_alone_leaves_exactly_old_or_exactly_new(world: World) -> No
 def test_a_run_that_is_killed_while_it_takes_back_an_earlier_one_is_taken_back_too(
     world: World,
 ) -> None:
-    points = world.points(world.change)
+    points = world.points()
     problems, trials = [], 0
     # Each pair of calls was tried once; the suite takes a spread of them.
     for k in range(points // 3, points, points // 6):
         world.reset()
         world.run(KILL, k)
-        for again in range(1, world.points(world.recover) + 1):
+        for again in range(1, world.points("recover") + 1):
             world.reset()
             assert world.run(KILL, k)[0] == KILLED
-            assert world.fork(world.recover, KILL, again)[0] == KILLED
+            assert world.run(KILL, again, "recover")[0] == KILLED
             trials += 1
             found = [*world.problems_now(), *world.problems_after_next_run()]
             problems += [f"calls {k} and {again}: {problem}" for problem in found]
