@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.twinguard.hardening.tests.support.playbook_forks import Forks, Run
+from ansible_collections.twinguard.hardening.tests.support.forks import ANSIBLE as LOADED
+from ansible_collections.twinguard.hardening.tests.support.forks import Forks, Run
 from ansible_collections.twinguard.hardening.tests.windows.winrm_server import Record, Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,17 +158,17 @@ def _environment(callback: str) -> dict[str, str]:
 
 @functools.lru_cache(maxsize=None)
 def _forks() -> Forks:
-    made = Forks(_environment(JSON))
+    made = Forks(LOADED, _environment(JSON))
     atexit.register(made.end)
     return made
 
 
-def _run(argv: list[str], folder: Path, callback: str, environment: dict[str, str]) -> Run:
+def _run(words: list[str], folder: Path, callback: str, environment: dict[str, str]) -> Run:
     """Run ansible-playbook; with settings of its own it is started anew."""
     if callback == JSON and not environment:
-        return _forks().run(argv, folder)
+        return _forks().run("ansible.cli.playbook", *words, cwd=folder)
     done = subprocess.run(
-        argv,
+        [str(Path(sys.executable).parent / "ansible-playbook"), *words],
         env={**_environment(callback), **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -197,9 +198,8 @@ def play(
         playbook.write_text(
             json.dumps([{"hosts": "win", "gather_facts": False, "tasks": [task]}]), "utf-8"
         )
-        program = str(Path(sys.executable).parent / "ansible-playbook")
-        argv = [program, "-i", str(inventory), str(playbook), *arguments]
-        done = _run(argv, Path(folder), callback, environment or {})
+        words = ["-i", str(inventory), str(playbook), *arguments]
+        done = _run(words, Path(folder), callback, environment or {})
     result: dict[str, Any] = {}
     start = done.stdout.find("{\n")
     if callback == JSON and start >= 0:

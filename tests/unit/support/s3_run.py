@@ -8,6 +8,7 @@ A test module takes over what it needs: ``running, empty = s3_run.running, s3_ru
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any, Iterator
 
@@ -19,9 +20,13 @@ NEEDS_MOTO = "moto's server is not installed here; `make unit` runs these tests 
 pytest.importorskip("moto", reason=NEEDS_MOTO)
 pytest.importorskip("flask", reason=NEEDS_MOTO)
 
+from botocore import loaders
+
 from ansible_collections.twinguard.hardening.plugins.doc_fragments._s3 import ModuleDocFragment
 from ansible_collections.twinguard.hardening.tests.unit.support import s3_store
 from ansible_collections.twinguard.hardening.tests.unit.support.spec import documented, shape
+
+_loader = functools.lru_cache(maxsize=None)(loaders.create_loader)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +42,8 @@ def empty(running: s3_store.Server, monkeypatch: pytest.MonkeyPatch) -> s3_store
     for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    # Each run has a session of its own, and would read boto's megabytes of descriptions anew.
+    monkeypatch.setattr("botocore.session.create_loader", _loader)
     return running
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import io
 import json
 import threading
@@ -13,10 +14,16 @@ from typing import Any, Callable, Iterable, Iterator
 from urllib.parse import parse_qs
 
 import boto3
+from moto import backends
 from moto.backends import get_backend
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+# At each request moto looks through its own folder and asks of 200 entries whether they are directories.
+backends.list_of_moto_modules = functools.lru_cache(maxsize=None)(
+    functools.partial(tuple, backends.list_of_moto_modules())
+)
 
 Rule = Callable[[str, str, bytes], "tuple[int, str] | None"]
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 import base64
 import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Mapping
 
 import pytest
 
-from ansible_collections.twinguard.hardening.tests.support.playbook_forks import Forks
+from ansible_collections.twinguard.hardening.tests.support.forks import ANSIBLE, Forks
 from ansible_collections.twinguard.hardening.tests.windows.tls import self_signed
 from ansible_collections.twinguard.hardening.tests.windows.winrm_server import (
     CUT_BEFORE,
@@ -48,12 +47,13 @@ def powershell(line: str, stdin: bytes, _environment: Mapping[str, str]) -> Answ
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
     home = tmp_path_factory.mktemp("home")
     made = Forks(
+        ANSIBLE,
         {
             **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
             "ANSIBLE_HOME": str(home / "ansible"),
             "ANSIBLE_NOCOLOR": "1",
             "HOME": str(home),
-        }
+        },
     )
     yield made
     made.end()
@@ -75,9 +75,8 @@ def ansible(
     }
     inventory = tmp_path / "inventory.json"
     inventory.write_text(json.dumps({"all": {"hosts": {"win": host}}}), encoding="utf-8")
-    program = str(Path(sys.executable).parent / "ansible")
-    argv = [program, "win", "-i", str(inventory), "-m", module, "-a", arguments]
-    run = forks.run(argv, tmp_path)
+    words = ["win", "-i", str(inventory), "-m", module, "-a", arguments]
+    run = forks.run("ansible.cli.adhoc", *words, cwd=tmp_path)
     _head, _arrow, text = run.stdout.partition("=> ")
     result = json.loads(text) if text.startswith("{") else {}
     return run.returncode, result, run.stdout + run.stderr

@@ -10,10 +10,13 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
+
+from ansible_collections.twinguard.hardening.tests.support.forks import Forks
 
 SUPPORT = Path(__file__).resolve().parents[3] / "support"
 sys.path.insert(0, str(SUPPORT))
@@ -36,10 +39,10 @@ pytestmark = pytest.mark.skipif(
 class Server:
     """Bare repositories, and the module that guards them."""
 
-    def __init__(self, base: Path) -> None:
-        self.base, self.keys = base, base / "keys"
+    def __init__(self, base: Path, keys: Path, forks: Forks) -> None:
+        self.forks = forks
+        self.base, self.keys = base, keys
         self.repository = base / "models.git"
-        git_lab.make(self.keys)
         self.bare(self.repository)
         for mode in ("all", "u", "tip", "tree"):
             path = base / f"naive-{mode}.git"
@@ -64,14 +67,8 @@ class Server:
     def run(self, check: bool = False, **changes: Any) -> Dict[str, Any]:
         """The module's result; failed or not."""
         arguments = {**self.options, **changes, "_ansible_check_mode": check}
-        done = subprocess.run(
-            [sys.executable, "-m", MODULE],
-            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(COLLECTIONS), *sys.path])},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        given = json.dumps({"ANSIBLE_MODULE_ARGS": arguments})
+        done = self.forks.run(MODULE, cwd=self.base, stdin=given)
         assert done.stdout, done.stderr
         return dict(json.loads(done.stdout.splitlines()[-1]))
 
@@ -103,15 +100,30 @@ class Server:
         return git_pusher.good_push(self.pushes(name))
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Server:
-    return Server(tmp_path)
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    path = os.pathsep.join([str(COLLECTIONS), *sys.path])
+    made = Forks([MODULE], {**os.environ, "PYTHONPATH": path})
+    yield made
+    made.end()
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Server:
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("keys")
+    git_lab.make(made)
+    return made
+
+
+@pytest.fixture
+def server(tmp_path: Path, keys: Path, forks: Forks) -> Server:
+    return Server(tmp_path, keys, forks)
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory, keys: Path, forks: Forks) -> Server:
     """One guarded server for the tests that change nothing of the guard."""
-    made = Server(tmp_path_factory.mktemp("guarded"))
+    made = Server(tmp_path_factory.mktemp("guarded"), keys, forks)
     made.guard()
     return made
 
