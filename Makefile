@@ -7,6 +7,7 @@
 .SUFFIXES:
 PYTHON3 = python3
 SCENARIO =
+CHANGED =
 CHECK = $(PYTHON3) tools/check.py
 
 # Bytecode is kept: without it every start of Ansible compiles itself anew.
@@ -26,8 +27,8 @@ demo: setup ## Start the demo fleet, harden it, and show what was proven
 demo-down: ## Remove everything that `make demo` started
 	@$(PYTHON3) tools/demo.py down
 
-test: setup ## Run every check below, in this order, up to the first failure
-	@$(CHECK)
+test: setup ## Run every check below, up to the first failure; CHANGED=1: only those of what you changed
+	@$(CHECK) $(CHANGED:1=changed)
 
 lint: setup ## Ruff, yamllint, ansible-lint, changelog and documentation
 	@$(CHECK) lint

@@ -192,11 +192,8 @@ def setup(env: Mapping[str, str]) -> None:
     # The stamp holds all that decides what is installed, so its equality proves that nothing is to be done.
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()
     state = "\n".join([digest, env.get("TWINGUARD_PYTHON", "newest"), core or "locked", ""])
-    if (
-        (VENV / "bin" / "python").exists()
-        and STAMP.exists()
-        and STAMP.read_text(encoding="utf-8") == state
-    ):
+    there = (VENV / "bin" / "python").exists() and STAMP.exists()
+    if there and STAMP.read_text(encoding="utf-8") == state:
         return
     uv = install_uv()
     name = env.get("TWINGUARD_PYTHON")

@@ -7,6 +7,10 @@ The Molecule scenarios run beside the others: two lanes, each in its order. Afte
     check.py                     all of them
     check.py lint unit           these groups, or single checks by name
     check.py molecule [name]     the Molecule scenarios, or one of them
+    check.py changed             for developers: only what the changes since the branch left main concern
+
+Ours, because CI needs two lanes, counts from each tool's own report and a sign of life every 20 s; nox runs one session
+after the other and knows only whether it failed.
 
 The output of each check goes to .build/results/<check>.log and is shown when the check fails; the counts go to
 .build/results/<check>.json and their sum to .build/results/total.txt, which is also the last line printed.
@@ -26,6 +30,7 @@ from functools import partial
 from pathlib import Path
 from typing import Callable, Mapping, NamedTuple, Sequence
 
+import changed
 import engine as engines
 import galaxy
 import image as images
@@ -44,6 +49,8 @@ TAIL_LINES = 60
 HEARTBEAT_SECONDS = 20.0
 # A scenario whose name ends so needs kernels of its own instead of containers; molecule/inventory knows the machines.
 VM_ENDING = "_vm"
+FAULT_TEST = "tests/faults/test_faults.py::test_a_fault_at_any_system_call_is_survived"
+REFERENCES = "--validate-collection-refs=self"
 MACHINES = {"molecule-12": "12", "molecule-13": "13"}
 
 
@@ -75,7 +82,6 @@ def logged(
     name: str, argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path = ROOT
 ) -> int:
     """Run a program, appending its output to the check's log; say now and then that it is still at work."""
-    env = {**env, "NO_COLOR": "1"}
     with log_of(name).open("ab") as log:
         log.write(f"$ {' '.join(map(str, argv))}\n".encode())
         log.flush()
@@ -89,9 +95,8 @@ def logged(
                 cwd=cwd,
             )
         except OSError as error:
-            raise Problem(
-                f"Could not run {argv[0]}: {error.strerror}; run `make setup`."
-            ) from error
+            problem = f"Could not run {argv[0]}: {error.strerror}; run `make setup`."
+            raise Problem(problem) from error
         began = time.monotonic()
         while True:
             try:
@@ -115,21 +120,9 @@ def pytest(name: str, *words: str, env: Mapping[str, str] | None = None) -> Coun
     return from_junit(name, report.read_text(encoding="utf-8") if report.exists() else None, code)
 
 
-def ansible_lint() -> Counts:
-    """Run ansible-lint with the profile and settings of .ansible-lint."""
-    return tool("ansible-lint", "ansible-lint", "--offline", "--strict")
-
-
-def docs() -> Counts:
-    """Check what users will read of modules, plugins and roles."""
-    return tool(
-        "docs",
-        "antsibull-docs",
-        "lint-collection-docs",
-        "--plugin-docs",
-        "--validate-collection-refs=self",
-        ".",
-    )
+def lint(name: str, *argv: str) -> Step:
+    """Return the step for a tool that says yes or no."""
+    return Step("lint", name, partial(tool, name, *argv))
 
 
 def ansible_test(name: str, *words: str) -> tuple[int, str]:
@@ -174,9 +167,9 @@ def with_hosts() -> dict[str, str]:
     return {**tool_env(), **engines.environment(engine)}
 
 
-def faults() -> Counts:
-    """Break every system call that changes something, once."""
-    return pytest("faults", "tests/faults", env=with_hosts())
+def faults(*words: str) -> Counts:
+    """Break every system call that changes something, once; ``words`` name some of the cases for pytest."""
+    return pytest("faults", *(words or ["tests/faults"]), env=with_hosts())
 
 
 def windows() -> Counts:
@@ -242,28 +235,20 @@ def steps(only: str | None = None) -> list[Step]:
         raise Problem(f"SCENARIO={only} is not there; there are: {', '.join(names) or 'none'}.")
     chosen = [only] if only else names
     hosts = [
-        Step(
-            "molecule",
-            f"molecule-{name}",
-            partial(scenario, name),
-            SCENARIOS,
-        )
-        for name in chosen
+        Step("molecule", f"molecule-{name}", partial(scenario, name), SCENARIOS) for name in chosen
     ]
     return [
-        Step("lint", "ruff", lambda: tool("ruff", "ruff", "check", ".")),
-        Step("lint", "format", lambda: tool("format", "ruff", "format", "--check", ".")),
-        Step("lint", "yamllint", lambda: tool("yamllint", "yamllint", "--strict", ".")),
-        Step("lint", "ansible-lint", ansible_lint),
-        Step("lint", "changelog", lambda: tool("changelog", "antsibull-changelog", "lint")),
-        Step("lint", "docs", docs),
-        Step(
-            "lint",
-            "role-docs",
-            lambda: tool("role-docs", "python", "tools/role_docs.py", "--check"),
-        ),
-        Step("types", "mypy", lambda: tool("mypy", "mypy")),
-        Step("unit", "unit", lambda: pytest("unit", "tests/unit")),
+        lint("ruff", "ruff", "check", "."),
+        lint("format", "ruff", "format", "--check", "."),
+        lint("yamllint", "yamllint", "--strict", "."),
+        # Its profile and settings are in .ansible-lint.
+        lint("ansible-lint", "ansible-lint", "--offline", "--strict"),
+        lint("changelog", "antsibull-changelog", "lint"),
+        # What users will read of modules, plugins and roles.
+        lint("docs", "antsibull-docs", "lint-collection-docs", "--plugin-docs", REFERENCES, "."),
+        lint("role-docs", "python", "tools/role_docs.py", "--check"),
+        Step("types", "mypy", partial(tool, "mypy", "mypy")),
+        Step("unit", "unit", partial(pytest, "unit", "tests/unit")),
         Step("sanity", "sanity", sanity_tests),
         Step("units", "units", units),
         Step("galaxy", "galaxy", galaxy_checks),
@@ -271,6 +256,24 @@ def steps(only: str | None = None) -> list[Step]:
         Step("faults", "faults", faults),
         *(hosts or [Step("molecule", "molecule", no_scenario)]),
     ]
+
+
+def changed_steps() -> list[Step]:
+    """Return the checks of what a developer changed, and say which ones are left out.
+
+    :raises Problem: in CI, and when nothing changed.
+    """
+    since, chosen = changed.look(os.environ)
+    cases = partial(faults, *(f"{FAULT_TEST}[{case}]" for case in chosen.cases))
+    narrowed = {"unit": partial(pytest, "unit", *chosen.tests), "faults": cases}
+    whole = [step._replace(act=narrowed.get(step.name, step.act)) for step in steps()]
+    plan = [step for step in whole if step.name in chosen.steps]
+    left = [step.name for step in whole if step.name not in chosen.steps]
+    say(f"Since {since}: {len(chosen.tests)} files of unit tests; fault cases: {chosen.cases}.")
+    say(
+        f"Left out, and run by `make test` and CI: {', '.join(left)}; all other unit tests and cases."
+    )
+    return plan
 
 
 def show_failure(name: str) -> None:
@@ -297,9 +300,7 @@ def carry_out(plan: Sequence[Step]) -> Counts:
         for lane in [pool.submit(walk, lane) for lane in lanes]:
             lane.result()
     if failed.is_set():
-        red = ", ".join(
-            step.name for step in plan if step.name in ended and ended[step.name].failed
-        )
+        red = ", ".join(step.name for step in plan if ended.get(step.name, Counts()).failed)
         rest = ", ".join(step.name for step in plan if step.name not in ended)
         say(f"{red} failed; see {RESULTS.relative_to(ROOT)}/. Not run: {rest or 'nothing'}.")
     return total([ended[step.name] for step in plan if step.name in ended])
@@ -315,9 +316,8 @@ def one(step: Step, failed: threading.Event) -> Counts:
     except Problem as problem:
         counts = Counts(failed=1, notes=(str(problem),))
     seconds = round(time.monotonic() - began, 1)
-    (RESULTS / f"{step.name}.json").write_text(
-        json.dumps({**counts._asdict(), "seconds": seconds}), "utf-8"
-    )
+    kept = json.dumps({**counts._asdict(), "seconds": seconds})
+    (RESULTS / f"{step.name}.json").write_text(kept, "utf-8")
     if counts.failed:
         failed.set()
         show_failure(step.name)
@@ -340,8 +340,14 @@ def choose(plan: Sequence[Step], asked: Sequence[str]) -> list[Step]:
 
 
 def _body(arguments: list[str]) -> int:
+    if arguments == ["changed"]:
+        return carry_out_and_sum(changed_steps())
     only = arguments[1] if len(arguments) == 2 and arguments[0] == "molecule" else None
-    plan = choose(steps(only), arguments[:1] if only else arguments)
+    return carry_out_and_sum(choose(steps(only), arguments[:1] if only else arguments))
+
+
+def carry_out_and_sum(plan: Sequence[Step]) -> int:
+    """Run the steps; keep and print the sum of their counts, and return the exit code."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     total_file = RESULTS / "total.txt"
     # An old total must not survive a run that is cut short.

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Find a container engine that answers, or bring one up; stop it again only if this checkout started it.
 
+Ours, because neither docker nor podman starts what is not there, and a run must not leave a daemon behind.
+
     engine.py          print the engine's program name once it answers
     engine.py sweep    remove the test containers that a run cut short left behind
     engine.py stop     stop the daemon that this checkout started, and nothing else
@@ -56,12 +58,10 @@ def decide(host: Host, wanted: str | None) -> tuple[str, str]:
     name = wanted or "docker or podman"
     if wanted in host.installed or (wanted is None and host.installed):
         there = wanted or host.installed[0]
-        raise Problem(
-            f"{there} is installed but `{there} info` fails: start it, then run this again."
-        )
-    raise Problem(
-        f"No container engine was found: install {name} so that `{wanted or 'docker'} info` works for you."
-    )
+        cure = "start it, then run this again"
+        raise Problem(f"{there} is installed but `{there} info` fails: {cure}.")
+    cure = f"install {name} so that `{wanted or 'docker'} info` works for you"
+    raise Problem(f"No container engine was found: {cure}.")
 
 
 def answers(engine: str) -> bool:
@@ -71,10 +71,8 @@ def answers(engine: str) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     # The docker client ends with 0 even when the daemon is away.
-    return (
-        done.returncode == 0
-        and b"Cannot connect to the Docker daemon" not in done.stdout + done.stderr
-    )
+    away = b"Cannot connect to the Docker daemon" in done.stdout + done.stderr
+    return done.returncode == 0 and not away
 
 
 def is_debian_like(os_release: str) -> bool:
@@ -187,16 +185,15 @@ def environment(engine: str) -> dict[str, str]:
 def our_pid() -> int | None:
     """Return the process id of the daemon this checkout started; None when there is none any more.
 
-    The pid alone proves nothing after a reboot, so the process must also be a dockerd.
+    The pid alone proves nothing after a reboot, so the process must also be a dockerd, and not one that has ended and
+    only waits for its parent.
     """
-    if not PIDFILE.exists():
-        return None
-    pid = int(PIDFILE.read_text(encoding="ascii"))
     try:
-        name = Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip()
+        pid = int(PIDFILE.read_text(encoding="ascii"))
+        _number, name, state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").split()[:3]
     except FileNotFoundError:
         return None
-    return pid if name == "dockerd" else None
+    return pid if name == "(dockerd)" and state != "Z" else None
 
 
 def stop() -> bool:
@@ -204,23 +201,12 @@ def stop() -> bool:
     pid = our_pid()
     if pid is not None:
         os.kill(pid, signal.SIGTERM)
-        if not wait_for(lambda: our_pid() is None or _is_zombie(pid), 30.0):
+        if not wait_for(lambda: our_pid() is None, 30.0):
             raise Problem(
                 f"dockerd (process {pid}) did not end within 30 s of SIGTERM; look at {LOG}."
             )
     PIDFILE.unlink(missing_ok=True)
     return pid is not None
-
-
-def _is_zombie(pid: int) -> bool:
-    """Tell whether a process has ended and only waits for its parent."""
-    try:
-        return (
-            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-            == "Z"
-        )
-    except FileNotFoundError:
-        return True
 
 
 def _body(arguments: list[str]) -> int:

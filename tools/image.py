@@ -40,17 +40,8 @@ SUITES = (Suite("12", "bookworm"), Suite("13", "trixie"))
 
 # systemd and what Ansible needs; then what the roles and tests call, so that a test run needs little network.
 PACKAGES = (
-    *(
-        "systemd-sysv",
-        "dbus",
-        "python3",
-        "python3-apt",
-        "sudo",
-        "iproute2",
-        "procps",
-        "ca-certificates",
-    ),
-    *("openssl", "curl", "strace", "logrotate"),
+    *("systemd-sysv", "dbus", "python3", "python3-apt", "sudo", "iproute2", "procps"),
+    *("ca-certificates", "openssl", "curl", "strace", "logrotate"),
 )
 # Only downloaded: the role itself must install it, and it does so without waiting for the network.
 PREFETCHED = (
@@ -102,14 +93,8 @@ def recipe(suite: Suite, registry_image: str | None) -> str:
 
 def recipe_of(engine: str, image: str) -> str:
     """Return the digest an existing image was built by; empty when there is none."""
-    argv = [
-        engine,
-        "image",
-        "inspect",
-        "--format",
-        f'{{{{index .Config.Labels "{LABEL}"}}}}',
-        image,
-    ]
+    label = f'{{{{index .Config.Labels "{LABEL}"}}}}'
+    argv = [engine, "image", "inspect", "--format", label, image]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""
 
@@ -135,9 +120,8 @@ def from_mirror(engine: str, suite: Suite, image: str, digest: str) -> None:
     log = BUILD / f"image-debian{suite.release}.log"
     take = [engine, "import", "--change", 'CMD ["/sbin/init"]', "--change", "ENV container=docker"]
     take += ["--change", f"LABEL {LABEL}={digest}", "-", image]
-    make = subprocess.Popen(
-        bootstrap_command(suite), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=False
-    )
+    pipe = subprocess.PIPE
+    make = subprocess.Popen(bootstrap_command(suite), stdout=pipe, stderr=pipe)
     with log.open("wb") as file:
         load = subprocess.Popen(take, stdin=make.stdout, stdout=file, stderr=file)
         assert make.stdout is not None
@@ -159,8 +143,7 @@ def from_mirror(engine: str, suite: Suite, image: str, digest: str) -> None:
 
 def from_registry(engine: str, base: str, image: str, digest: str) -> None:
     """Take a ready image from a registry under our name, labelled as what it is."""
-    text = f"FROM {base}\n"
-    _build(engine, text, image, digest, f"use {base}")
+    _build(engine, f"FROM {base}\n", image, digest, f"use {base}")
 
 
 def _build(engine: str, text: str, image: str, digest: str, doing: str) -> None:

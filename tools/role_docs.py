@@ -5,7 +5,8 @@
     role_docs.py            write what differs
     role_docs.py --check    change nothing; fail and name each README that differs
 
-It runs on the Python of the virtual environment, for it reads YAML.
+It runs on the Python of the virtual environment, for it reads YAML. Ours, because antsibull-docs writes pages for a
+documentation site, and a README is what one sees of a role anywhere else.
 """
 
 from __future__ import annotations
@@ -92,10 +93,8 @@ def update(role: Path, check: bool) -> bool:
         return False
     name = str(path.relative_to(ROOT))
     if check:
-        lines = difflib.unified_diff(
-            old.splitlines(), new.splitlines(), name, f"{name} (wanted)", "", "", 0, ""
-        )
-        say("\n".join(lines))
+        texts = (old.splitlines(), new.splitlines())
+        say("\n".join(difflib.unified_diff(*texts, name, f"{name} (wanted)", n=0, lineterm="")))
     else:
         path.write_text(new, "utf-8")
         say(f"{name}: written")
