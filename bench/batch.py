@@ -33,11 +33,11 @@ CIPHER = ["-aes-256-ctr", "-pbkdf2", "-iter", "10000", "-md", "sha256", "-salt"]
 # Run as a process of its own, so that the peak of memory is that of our code and of Python alone.
 WORKER = """
 import json, resource, sys, time
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_open_io import open_batches
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_seal_io import seal
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import (
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.open_io import open_batches
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.seal_io import seal
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.types import (
     Identity, OpenOptions, SealOptions)
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import run
+from ansible_collections.twinguard.hardening.plugins.module_utils._host.run_io import run
 
 what, root = sys.argv[1:]
 now = int(time.time())

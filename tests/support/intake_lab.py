@@ -23,9 +23,9 @@ WAIT = 60.0  # seconds for a service on a busy machine
 _SEAL = """
 import json, sys, time
 sys.path.insert(0, "/usr/local/lib/twinguard/send")
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_seal_io import seal
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch_types import SealOptions
-from ansible_collections.twinguard.hardening.plugins.module_utils._program_io import run
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.seal_io import seal
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.types import SealOptions
+from ansible_collections.twinguard.hardening.plugins.module_utils._host.run_io import run
 given = json.load(sys.stdin)
 options = SealOptions(
     sources=(given["source"],), outbox="/root/out", state_dir="/root/seal-state-" + given["receiver"],

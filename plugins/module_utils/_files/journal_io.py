@@ -180,7 +180,8 @@ class Journal:
             raise FilesError(
                 self.path,
                 "read the journal in",
-                "it is damaged; look for backups named .tg-*~ beside the files of this control, put them back, then delete the journal",
+                "it is damaged; look for backups named .tg-*~ beside the files of this control, put them"
+                " back, then delete the journal",
             ) from error
 
     def remove(self) -> None:

@@ -28,7 +28,7 @@ PLAYBOOK = """
 
 MODULE = """#!/usr/bin/python
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.twinguard.hardening.plugins.module_utils._controls import finding
+from ansible_collections.twinguard.hardening.plugins.module_utils._core.controls import finding
 
 module = AnsibleModule({"status": {"type": "str"}})
 status = module.params["status"]

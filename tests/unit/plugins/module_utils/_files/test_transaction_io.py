@@ -295,7 +295,7 @@ def test_a_missing_directory_is_named(etc: Path, state: str) -> None:
 def test_one_file_asked_for_twice_is_refused_even_through_a_link(etc: Path, state: str) -> None:
     put(etc / "a")
     (etc / "link").symlink_to("a")
-    with pytest.raises(FilesError, match="asked for twice"):
+    with pytest.raises(FilesError, match="in the list twice"):
         apply(state, FileSpec(f"{etc}/a", b"1"), FileSpec(f"{etc}/link", b"2"))
 
 
@@ -510,7 +510,9 @@ def test_a_damaged_journal_is_an_error_that_says_what_to_do(state: str) -> None:
         pass
     Path(state, "journal").write_bytes(b'{"phase": ')
     assert unfinished(state)
-    with pytest.raises(FilesError, match="it is damaged; look for files named"), Transaction(state):
+    with pytest.raises(FilesError, match="it is damaged; look for backups named"), Transaction(
+        state
+    ):
         pass
 
 
@@ -537,7 +539,9 @@ def test_no_descriptor_is_left_open(etc: Path, state: str) -> None:
 WRITER = """
 import sys
 sys.path[:0] = sys.argv[3].split(":")
-from ansible_collections.twinguard.hardening.plugins.module_utils._files import FileSpec, Transaction, read_file
+from ansible_collections.twinguard.hardening.plugins.module_utils._files.transaction_io import (
+    FileSpec, Transaction, read_file
+)
 for i in range(20):
     with Transaction(sys.argv[1], lock_wait=60) as files:
         count = int(read_file(sys.argv[2] + "/0").content)

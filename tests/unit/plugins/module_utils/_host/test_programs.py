@@ -124,7 +124,7 @@ def in_package(name: str, text: str, *others: str) -> Dict[str, bytes]:
 
 
 def test_the_sources_are_found_in_the_archive_that_ansible_sends(tmp_path: Path) -> None:
-    assert in_an_archive(tmp_path, sources([plan]), "plan") == list(sources([plan]))
+    assert in_an_archive(tmp_path, sources([plan]), "_core.plan") == list(sources([plan]))
 
 
 def test_an_import_is_followed_wherever_in_a_file_it_stands(tmp_path: Path) -> None:
