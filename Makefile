@@ -13,7 +13,7 @@ CHECK = $(PYTHON3) tools/check.py
 # Bytecode is kept: without it every start of Ansible compiles itself anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo demo-down test lint format types unit sanity units galaxy faults test-windows molecule bench images lock clean
+.PHONY: help setup demo demo-down test lint format types unit docs pictures sanity units galaxy faults test-windows molecule bench images lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,14 @@ types: setup ## mypy
 
 unit: setup ## Unit and contract tests
 	@$(CHECK) unit
+
+docs: setup ## Documentation: lint it, build the site in .build/docs/html, check the links
+	@$(CHECK) docs
+
+pictures: ## Draw docs/pictures/*.svg from the text beside them, with Graphviz and the fonts of fonts-liberation
+	@command -v dot >/dev/null || { echo "Graphviz is missing: install it (Debian: apt-get install graphviz fonts-liberation)."; exit 1; }
+	@for text in docs/pictures/*.dot; do \
+	  dot -Tsvg -Gid="sha256_$$(sha256sum <"$$text" | cut -c1-64)" "$$text" >"$${text%.dot}.svg" || exit 1; done
 
 sanity: setup ## ansible-test sanity
 	@$(CHECK) sanity

@@ -34,6 +34,7 @@ import changed
 import engine as engines
 import galaxy
 import image as images
+import pages
 import sanity
 import vm
 from results import Counts, from_code, from_junit, from_sanity, total
@@ -123,6 +124,11 @@ def pytest(name: str, *words: str, env: Mapping[str, str] | None = None) -> Coun
 def lint(name: str, *argv: str) -> Step:
     """Return the step for a tool that says yes or no."""
     return Step("lint", name, partial(tool, name, *argv))
+
+
+def docs_site() -> Counts:
+    """Build the documentation site, and check its links."""
+    return pages.check(lambda argv, env: logged("site", argv, env=env))
 
 
 def ansible_test(name: str, *words: str) -> tuple[int, str]:
@@ -247,6 +253,7 @@ def steps(only: str | None = None) -> list[Step]:
         # What users will read of modules, plugins and roles.
         lint("docs", "antsibull-docs", "lint-collection-docs", "--plugin-docs", REFERENCES, "."),
         lint("role-docs", "python", "tools/role_docs.py", "--check"),
+        Step("docs", "site", docs_site),
         Step("types", "mypy", partial(tool, "mypy", "mypy")),
         Step("unit", "unit", partial(pytest, "unit", "tests/unit")),
         Step("sanity", "sanity", sanity_tests),
