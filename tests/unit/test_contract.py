@@ -327,9 +327,11 @@ def test_every_role_has_a_playbook_and_is_part_of_the_whole_site(role: Path) -> 
 
 
 @pytest.mark.parametrize("role", ROLES, ids=stem)
-def test_every_role_has_a_row_in_the_readme(role: Path) -> None:
+def test_every_role_has_a_row_in_the_readme_and_a_page_on_the_site(role: Path) -> None:
     rows = [line for line in read(ROOT / "README.md").splitlines() if line.startswith("|")]
     assert any(role.name in row for row in rows), "add a row to the table in README.md"
+    page = f"{role.name} <roles/{role.name}/README>"
+    assert page in read(ROOT / "docs/site/index.md").splitlines(), "add its page to the site"
 
 
 @pytest.mark.parametrize("role", ROLES, ids=stem)
