@@ -100,9 +100,10 @@ def choose(changed: Sequence[str], files: Mapping[str, str]) -> Chosen:
     )
     if set(changed) & set(ALL_TESTS):
         tests = ["tests/unit"]
-    elif within & {"plugins", "roles", "playbooks", "molecule", "tests"}:
-        # It looks at all of the tree and names no file.
-        tests = sorted({*tests, "tests/unit/test_contract.py"})
+    elif within & {"plugins", "roles", "playbooks", "molecule", "tests", "docs"}:
+        # These look at all of the tree and name no file.
+        pictures = {"tests/unit/test_pictures.py"} if "docs" in within else set()
+        tests = sorted({*tests, *pictures, "tests/unit/test_contract.py"})
     cases = [path for path in files if path.startswith("tests/faults/cases/")]
     if "tests/faults/test_faults.py" not in hit:
         cases = [path for path in cases if path in hit]
@@ -116,6 +117,7 @@ def choose(changed: Sequence[str], files: Mapping[str, str]) -> Chosen:
         "changelog": "changelogs" in within,
         "docs": bool(within & {"plugins", "roles"}),
         "role-docs": "roles" in within,
+        "site": "docs" in within or any(path.endswith(".md") for path in changed),
         "unit": bool(tests),
         "windows": any(path.startswith("tests/windows/test_") for path in hit),
         "faults": bool(cases),

@@ -47,6 +47,13 @@ def scenarios(*paths: str) -> set[str]:
     return {step for step in choose(paths, FILES).steps if step.startswith("molecule-")}
 
 
+def test_a_page_concerns_the_site_and_a_picture_its_tests_as_well():
+    assert choose(["README.md"], FILES).steps == {"site"}
+    picture = choose(["docs/pictures/run.dot"], FILES)
+    assert picture.steps == {"site", "unit"}
+    assert picture.tests == [CONTRACT, "tests/unit/test_pictures.py"]
+
+
 def test_a_decision_concerns_all_that_imports_it_on_any_way():
     chosen = choose(["plugins/module_utils/_core/plan.py"], FILES)
     names = ["plugins/test_module.py", "plugins/test_plan.py", "plugins/test_sign.py"]
