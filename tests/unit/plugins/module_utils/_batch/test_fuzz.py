@@ -24,7 +24,10 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._batch.index i
     Item,
     render_index,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch.types import Reason
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.types import (
+    Reason,
+    Refused,
+)
 from ansible_collections.twinguard.hardening.tests.unit.support import batch_forge
 from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
     NOW,
@@ -103,6 +106,28 @@ def empty(*directories: Path) -> None:
         path.mkdir()
 
 
+@pytest.fixture
+def _each_signature_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of the damage leaves manifest and signature alone: ssh-keygen judges each pair of them once."""
+    real = openssl.verify
+    judged: dict[object, Refused | None] = {}
+
+    def verify(run: Any, *given: Any) -> None:
+        key = tuple(tuple(one) if isinstance(one, list) else one for one in given)
+        if key not in judged:
+            try:
+                real(run, *given)
+                judged[key] = None
+            except Refused as refused:
+                judged[key] = refused
+        refusal = judged[key]
+        if refusal is not None:
+            raise refusal
+
+    monkeypatch.setattr(openssl, "verify", verify)
+
+
+@pytest.mark.usefixtures("_each_signature_once")
 def test_thousands_of_batches_that_were_damaged_on_the_way(root: Path) -> None:
     chance = random.Random(6)
     lab = Lab(root)
