@@ -22,16 +22,16 @@ def somebody(name: str, **more: Any) -> Dict[str, Any]:
 
 # What the run must say, by what is wrong. A user for each, so that one run is enough.
 CASES: Dict[str, Dict[str, Any]] = {
-    "the key has a passphrase and nobody to type it": identity("bob", agent_socket=None),
-    "no agent that holds its private half": somebody("lonely", key="~/key.pub"),
-    "there is no key file /home/none/none": somebody("none", key="~/none"),
+    "the key has a passphrase and there is nobody to type it": identity("bob", agent_socket=None),
+    "no agent holds the private key": somebody("lonely", key="~/key.pub"),
+    "the key file /home/none/none does not exist": somebody("none", key="~/none"),
     "give it mode 0600": somebody("open"),
-    "git knows no name or address": {"user": "nameless", "key": "~/key"},
-    "no such secret key": somebody("pgp", format="openpgp", key=HEX),
+    "git has no name or email address": {"user": "nameless", "key": "~/key"},
+    "does not hold this secret key": somebody("pgp", format="openpgp", key=HEX),
     "gpgsm is not installed": somebody("smime", format="x509", key=HEX),
     "later.inc has the last word": somebody("late"),
     "is longer than 107 bytes": somebody("faraway", format="openpgp", key=None, create=True),
-    "no entry of the allowed signers": somebody("impostor", email="alice@example.com"),
+    "the allowed signers have no entry": somebody("impostor", email="alice@example.com"),
 }
 SETUP = """
 for user in lonely none open nameless pgp smime late impostor; do
@@ -142,7 +142,7 @@ def test_a_revoked_key_counts_no_more_and_the_list_stays_in_force(signers_kept: 
     ]
     run = signing_lab.once([identity("alice")], people=people).expect_failure(HOSTS)
     for name in HOSTS:
-        assert "no entry of the allowed signers" in signing_lab.control(run, name)["reason"]
+        assert "the allowed signers have no entry" in signing_lab.control(run, name)["reason"]
         assert public[name].split()[1] in lab.shell(name, f"cat {REVOKED}")
         controls = signing_lab.result(run, name)["controls"]
         signers = next(one for one in controls if one["id"] == "git.signers")

@@ -22,7 +22,7 @@ _NO_BRANCH = re.compile(r"(^[-/.])|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.lock(/
 
 @dataclass(frozen=True)
 class Wanted:
-    """What shall lie where."""
+    """The wanted branch and its place."""
 
     repo: str
     dest: str
@@ -61,7 +61,7 @@ class Tip:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do: 'nothing', 'make', 'forward', 'finish' or 'refuse', and why."""
+    """What to do: 'nothing', 'make', 'forward', 'finish' or 'refuse', and the reason."""
 
     action: str
     reason: str
@@ -81,16 +81,14 @@ def check_options(params: Mapping[str, Any]) -> Wanted:
         or _CONTROL.search(repo)
         or re.match(r"[A-Za-z0-9]+::", repo)
     ):
-        raise ControlError(
-            "repo", repo, "this is no address of a repository", "use a URL or a path"
-        )
+        raise ControlError("repo", repo, "not the address of a repository", "use a URL or a path")
     if not dest.startswith("/") or ".." in dest.split("/") or _CONTROL.sub("", dest) != dest:
         raise ControlError("dest", dest, "the path is not absolute or not plain", "begin with '/'")
     if branch.startswith("refs/heads/"):
         branch = branch[len("refs/heads/") :]
     if not branch or branch.startswith("refs/") or branch == "HEAD" or _NO_BRANCH.search(branch):
         raise ControlError(
-            "version", params["version"], "this is no name of a branch", "use a branch such as main"
+            "version", params["version"], "not the name of a branch", "use a branch such as main"
         )
     for name in ("ssh_key_file", "known_hosts_file"):
         path = params[name] or "/"
@@ -100,7 +98,10 @@ def check_options(params: Mapping[str, Any]) -> Wanted:
             )
     if params["timeout"] < 1:
         raise ControlError(
-            "timeout", params["timeout"], "this is no time", "use seconds such as 300"
+            "timeout",
+            params["timeout"],
+            "not a number of seconds above zero",
+            "use seconds such as 300",
         )
     return Wanted(repo, dest.rstrip("/") or "/", branch)
 

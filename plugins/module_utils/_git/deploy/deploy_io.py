@@ -45,7 +45,7 @@ _NOBODY = {"GIT_COMMITTER_NAME": "twinguard", "GIT_COMMITTER_EMAIL": "twinguard@
 
 
 def enforce(params: Mapping[str, Any], check: bool) -> Dict[str, Any]:
-    """The result of the module; it has C(msg) when the work tree is not what it shall be."""
+    """The result of the module; it has C(msg) when the work tree is not as wanted."""
     wanted = deploy.check_options(params)
     policy = parse_policy(
         params["people"],
@@ -130,7 +130,9 @@ class _Place:
             return
         about = os.lstat(dest)
         if not stat.S_ISDIR(about.st_mode):
-            raise ControlError("dest", dest, "it is no directory", "name one, and no link to one")
+            raise ControlError(
+                "dest", dest, "not a directory", "name a directory that is not a symbolic link"
+            )
         if about.st_uid != os.geteuid():
             # What lies in there decides what git does: nobody may do that for somebody else.
             raise ControlError(
@@ -142,7 +144,10 @@ class _Place:
         self.made = os.path.lexists(self.git_dir)
         if not self.made and os.listdir(dest):
             raise ControlError(
-                "dest", dest, "it holds files and is no work tree of git", "name an empty directory"
+                "dest",
+                dest,
+                "it holds files and is not a work tree of git",
+                "name an empty directory",
             )
         if self.made and not os.path.isdir(self.git_dir):
             raise ControlError("dest", dest, "it is a linked work tree", "name one of its own")
@@ -170,11 +175,11 @@ class _Place:
         )
 
     def _changed(self) -> Tuple[str, ...]:
-        """Files that differ from the commit, whatever the index was told to overlook."""
+        """Files that differ from the commit, also those that the index is set to overlook."""
         flags = self.git("ls-files", "-v", "-z").split(b"\0")
         overlooked = [one[2:] for one in flags if one[:1].islower() or one[:1] == b"S"]
-        said = self.git("status", "--porcelain=v1", "-z", "--untracked-files=no", "--no-renames")
-        changed = [one[3:] for one in said.split(b"\0") if one]
+        listed = self.git("status", "--porcelain=v1", "-z", "--untracked-files=no", "--no-renames")
+        changed = [one[3:] for one in listed.split(b"\0") if one]
         return tuple(shown(name, 80) for name in [*changed, *overlooked])
 
     @contextlib.contextmanager
@@ -250,8 +255,8 @@ class _Place:
             raise GitFailure(f"cannot fetch from {self.wanted.repo}: {error}") from error
         if done.code != 0:
             lines = [line for line in done.err.splitlines() if line.strip()] or [b"no reason given"]
-            said = next((line for line in lines if line.startswith(b"fatal")), lines[-1])
-            raise GitFailure(f"cannot fetch {self.wanted.branch}: {shown(said, 200)}")
+            complaint = next((line for line in lines if line.startswith(b"fatal")), lines[-1])
+            raise GitFailure(f"cannot fetch {self.wanted.branch}: {shown(complaint, 200)}")
         return repository.git("rev-parse", "--verify", _INCOMING).out.decode("ascii").strip()
 
     def _network(self, repository: Repository) -> Dict[str, str]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What shall be on a git server whose repositories are guarded, and what a trial push says (pure)."""
+"""The wanted state of a git server whose repositories are guarded, and the verdict on a trial push (pure)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def repositories(
         path = str(item["path"])
         if not path.startswith("/") or path == "/" or "\n" in path or "\0" in path:
             raise ControlError(
-                f"{where}.path", path, "this is no absolute path", "name the bare repository"
+                f"{where}.path", path, "not an absolute path", "name the bare repository"
             )
         wanted.append(
             Repository(
@@ -91,7 +91,7 @@ def _pattern(given: Any, where: str) -> str:
     text = str(given)
     if not text.startswith("refs/") or _BAD_REF.search(text):
         raise ControlError(
-            where, text, "this is no full name of a ref", "write refs/heads/main or refs/tags/*"
+            where, text, "not the full name of a ref", "write refs/heads/main or refs/tags/*"
         )
     return text
 
@@ -99,7 +99,7 @@ def _pattern(given: Any, where: str) -> str:
 def _commit(given: Any, where: str) -> str:
     text = str(given).lower()
     if not _ID.match(text):
-        raise ControlError(where, given, "this is no full commit id", "use git rev-parse")
+        raise ControlError(where, given, "not a full commit id", "use git rev-parse")
     return text
 
 
@@ -108,7 +108,7 @@ def _hook(given: str, where: str) -> str:
         raise ControlError(
             where,
             given,
-            "this is no path inside the repository",
+            "not a path inside the repository",
             "write hooks/pre-receive.d/twinguard, for example",
         )
     return given
@@ -142,7 +142,7 @@ def is_ours(content: Optional[bytes]) -> bool:
 
 
 def kept_after(found: Found) -> Optional[Tuple[bytes, int]]:
-    """What the kept hook shall be: one that stands where ours belongs, or the one kept before."""
+    """The wanted kept hook: one that stands where ours belongs, or the one kept before."""
     if found.present is not None and not is_ours(found.present):
         return found.present, found.present_mode
     return None if found.kept is None else (found.kept, found.kept_mode)
@@ -189,21 +189,21 @@ class Trial:
     reason: str
 
 
-def judge(code: int, said: str, ref: str, commit: str) -> Trial:
+def judge(code: int, output: str, ref: str, commit: str) -> Trial:
     """What a trial push proves: of the guard's words and git's "ng" lines. It could not have succeeded."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     ours = [line for line in lines if line.startswith("twinguard:")]
     named = [line for line in ours if commit[:12] in line and "unsigned" in line]
     declined = any(line.startswith("ng ") and "pre-receive" in line for line in lines)
     if code != 0 and declined and named and f"twinguard: refused {ref}" in ours:
         return Trial(True, "")
     if ours:
-        told = " ".join(line.partition("twinguard:")[2].strip() for line in ours)
-        return Trial(False, f"the guard does not refuse an unsigned commit as such: {told}")
+        refusal = " ".join(line.partition("twinguard:")[2].strip() for line in ours)
+        return Trial(False, f"the guard does not refuse an unsigned commit as such: {refusal}")
     if declined:
         return Trial(False, "a hook refuses pushes, but it is not the guard that speaks")
     return Trial(
         False,
         "no hook refuses an unsigned commit; git itself stopped the trial: "
-        + (lines[-1] if lines else "without a word"),
+        + (lines[-1] if lines else "no reason given"),
     )

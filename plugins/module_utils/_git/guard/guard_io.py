@@ -82,7 +82,7 @@ class Server:
                 raise ControlError(
                     f"repositories[{number}].path",
                     repository.path,
-                    "there is no bare repository",
+                    "not a bare repository",
                     "make it first: git init --bare",
                 )
             places += [(repository, path) for path in bare]
@@ -171,8 +171,8 @@ class Server:
         changes = {}
         for name, value in sorted(repository.settings.items()):
             text = "true" if value else "false"
-            said = as_user(found.uid, found.gid, [*ask, name]).out.decode().strip() or "false"
-            if said != text:
+            current = as_user(found.uid, found.gid, [*ask, name]).out.decode().strip() or "false"
+            if current != text:
                 changes[name] = text
         state = read_file(f"{found.path}/config")
         if not changes or state is None:
@@ -214,9 +214,9 @@ class Server:
             "forges": len(self.policy.forges),
             "faults": [{"code": one.code, "text": one.text} for one in faults],
         }
-        why = "; ".join(one.text for one in faults[:5])
+        reason = "; ".join(one.text for one in faults[:5])
         place = f"{self.config_dir}/allowed_signers"
-        return finding("git.signers", place, "fail" if faults else "pass", why, evidence)
+        return finding("git.signers", place, "fail" if faults else "pass", reason, evidence)
 
     def prove(
         self, found: Sequence[Tuple[guard.Repository, guard.Found]], planned: bool = False
@@ -235,13 +235,13 @@ class Server:
         chain = guard.chain_of(found)
         evidence = {"hook": found.hook, "protected": list(repository.protected), "chain": chain}
         if self.missing:
-            why = f"{' and '.join(self.missing)} is not installed"
-            return finding("git.guard", found.path, "fail", why, evidence)
+            reason = f"{' and '.join(self.missing)} is not installed"
+            return finding("git.guard", found.path, "fail", reason, evidence)
         if planned and not guard.is_ours(found.present):
             return finding("git.guard", found.path, "fail", "no guard stands there", evidence)
         if not self.params["prove"]:
-            why = "prove is off: nobody tried whether an unsigned commit is refused"
-            return finding("git.guard", found.path, "unknown", why, evidence)
+            reason = "prove is off: it was not tried whether an unsigned commit is refused"
+            return finding("git.guard", found.path, "unknown", reason, evidence)
         trial = try_push(found.path, found.uid, found.gid, repository.protected, int(time.time()))
         status = "pass" if trial.refused else "fail"
         return finding("git.guard", found.path, status, trial.reason, evidence)
@@ -308,7 +308,7 @@ def _unhook(path: str) -> List[Wanted]:
     try:
         present, kept = read_file(path), read_file(path + guard.KEPT)
     except FilesError:
-        return []  # it is no file any more, so it is not ours
+        return []  # it is not a file any more, so it is not ours
     if present is None or not guard.is_ours(present.content):
         return []
     if kept is None:

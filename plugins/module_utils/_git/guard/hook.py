@@ -49,7 +49,7 @@ class Update(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """Why an update is refused: its ref, what is at fault, why, and what the pusher can do."""
+    """Why an update is refused: its ref, what is at fault, the reason, and what the pusher can do."""
 
     ref: str
     subject: str
@@ -74,7 +74,7 @@ def parse_updates(given: bytes) -> List[Update]:
     for line in given.decode("utf-8", "surrogateescape").splitlines():
         parts = line.split(" ", 2)
         if len(parts) != 3 or not _ID.match(parts[0]) or not _ID.match(parts[1]) or not parts[2]:
-            raise HookError(f"git gave a line that is no update: {shown(line)}")
+            raise HookError(f"git gave a line that is not an update: {shown(line)}")
         updates.append(Update(*parts))
     if not updates:
         raise HookError("git gave no update at all")
@@ -163,7 +163,7 @@ def not_forward(update: Update) -> Refusal:
     return _refusal(
         update,
         "non_fast_forward",
-        f"the push would drop commits of a protected branch ({update.old[:12]} is no ancestor)",
+        f"the push would drop commits of a protected branch ({update.old[:12]} is not an ancestor)",
         "git fetch, rebase onto the branch, and push without --force",
     )
 

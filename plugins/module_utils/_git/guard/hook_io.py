@@ -36,14 +36,14 @@ def main(arguments: Sequence[str]) -> int:
     push = Push()
     try:
         push.decide(given, arguments[0])
-    # Everything, on purpose: whatever the fault, the push is refused and somebody learns why.
+    # Everything, on purpose: whatever the fault, the push is refused and the reason is shown.
     except Exception as error:  # noqa: BLE001
-        why = str(error) or type(error).__name__
+        reason = str(error) or type(error).__name__
         if not isinstance(error, (ControlError, hook.HookError, ProgramError)):
-            why = f"{type(error).__name__}: {why}"
+            reason = f"{type(error).__name__}: {reason}"
         push.refusals.append(
             hook.Refusal(
-                "the push", "the guard", "error", why, "tell whoever looks after this server"
+                "the push", "the guard", "error", reason, "tell the administrator of this server"
             )
         )
     return push.end()
@@ -72,7 +72,7 @@ class Push:
         self.updates: List[hook.Update] = []
         self.refusals: List[hook.Refusal] = []
         self.accepted = False
-        self.said = b""
+        self.output = b""
 
     def decide(self, given: bytes, policy_path: str) -> None:
         """Fills the refusals; without any the push is recorded and accepted."""
@@ -170,7 +170,7 @@ class Push:
     def ask_others(self, given: bytes, chain: str) -> None:
         """Run the hook that was there before ours; it may still refuse."""
         done = run([chain], given, None)
-        self.said = done.out + done.err
+        self.output = done.out + done.err
         if done.code != 0:
             self.refusals.append(
                 hook.Refusal(
@@ -186,7 +186,7 @@ class Push:
         """Tell the pusher and the journal; the status for git."""
         accepted = self.accepted and not self.refusals
         sys.stdout.flush()
-        sys.stderr.buffer.write(self.said)
+        sys.stderr.buffer.write(self.output)
         sys.stderr.write(hook.message(self.refusals))
         sys.stderr.flush()
         pusher = next((os.environ[name] for name in _PUSHERS if os.environ.get(name)), "")
@@ -214,9 +214,9 @@ def read_policy(path: str) -> Dict[str, Any]:
     try:
         policy = json.loads(text)
     except ValueError as error:
-        raise hook.HookError(f"{path} is no policy: {error}") from error
+        raise hook.HookError(f"{path} is not a policy file of git_guard: {error}") from error
     if not isinstance(policy, dict):
-        raise hook.HookError(f"{path} is no policy")
+        raise hook.HookError(f"{path} is not a policy file of git_guard")
     return policy
 
 

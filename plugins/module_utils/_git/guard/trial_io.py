@@ -63,9 +63,9 @@ def try_push(path: str, uid: int, gid: int, protected: Sequence[str], now: int) 
         done = as_user(uid, gid, ["git", "receive-pack", path], request)
     except HardeningError as error:
         return Trial(False, f"no trial could be made: {error}")
-    report, said = _answer(done.out)
+    report, messages = _answer(done.out)
     refused = done.code != 0 or f"ng {ref} " in report
-    text = said + "".join(f"{line}\n" for line in report.splitlines() if line.startswith("ng "))
+    text = messages + "".join(f"{line}\n" for line in report.splitlines() if line.startswith("ng "))
     text += done.err.decode("utf-8", "replace")
     return judge(1 if refused else 0, text, ref, commit)
 
@@ -91,7 +91,7 @@ def _packets(data: bytes) -> List[bytes]:
         try:
             length = int(data[at : at + 4], 16)
         except ValueError:
-            break  # not git's: whatever it is, it is no answer
+            break  # not git's: whatever it is, it is not an answer
         if length >= 4:
             found.append(data[at + 4 : at + length])
         at += max(length, 4)
@@ -99,16 +99,16 @@ def _packets(data: bytes) -> List[bytes]:
 
 
 def _answer(out: bytes) -> Tuple[str, str]:
-    """The report on the refs, and what the other side said to the user, line by line."""
-    report, said = b"", b""
+    """The report on the refs, and the messages for the user, line by line."""
+    report, messages = b"", b""
     for packet in _packets(out):
         if packet[:1] == b"\1":
             report += packet[1:]
         elif packet[:1] in (b"\2", b"\3"):
-            said += packet[1:]
+            messages += packet[1:]
     return (
         b"".join(_packets(report)).decode("utf-8", "replace"),
-        said.decode("utf-8", "replace"),
+        messages.decode("utf-8", "replace"),
     )
 
 

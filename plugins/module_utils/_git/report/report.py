@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an audit of histories is asked for, and how its verdicts are told (pure)."""
+"""The options of an audit of histories, and its findings (pure)."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ def targets(params: Mapping[str, Any], signers: Optional[bytes]) -> List[Target]
 def guarded(content: bytes, path: str) -> List[Target]:
     """What the guard of a git server protects, from its own policy. ControlError."""
     try:
-        told = json.loads(content)
+        policy = json.loads(content)
         names = ("people", "forges", "exceptions", "clock_skew")
-        common = {name: told["trust"][name] for name in names}
+        common = {name: policy["trust"][name] for name in names}
         return [
             Target(
                 place,
@@ -86,7 +86,7 @@ def guarded(content: bytes, path: str) -> List[Target]:
                 parse_policy(pinned_roots=one["pinned_root"], **common),
                 accepted=f"{one['state']}/accepted",
             )
-            for place, one in sorted(told["repositories"].items())
+            for place, one in sorted(policy["repositories"].items())
         ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, ControlError):
@@ -94,16 +94,14 @@ def guarded(content: bytes, path: str) -> List[Target]:
         raise ControlError(
             "guard_policy",
             path,
-            "this is no policy of git_guard",
+            "not a policy file of git_guard",
             "run git_guard on this host first",
         ) from error
 
 
 def _absolute(path: str, where: str) -> str:
     if not path.startswith("/") or "\n" in path or "\0" in path:
-        raise ControlError(
-            where, path, "this is no absolute path", "name the repository's directory"
-        )
+        raise ControlError(where, path, "not an absolute path", "name the repository's directory")
     return path.rstrip("/") or "/"
 
 
@@ -142,7 +140,7 @@ def findings(path: str, tips: Sequence[Tip], refused: Sequence[Verdict]) -> List
     """The control of each revision. One that rests on nothing refused passes."""
     whole = [one for one in refused if one.status in WHOLE]
     own = {one.commit: one for one in refused}
-    told = []
+    entries = []
     for tip in tips:
         fault = whole[0] if whole else own.get(tip.id)
         evidence: Dict[str, Any] = {"commit": tip.id}
@@ -151,5 +149,5 @@ def findings(path: str, tips: Sequence[Tip], refused: Sequence[Verdict]) -> List
             evidence["first"] = [one.line() for one in refused[:_SHOWN]]
         resource = f"{path} {tip.revision}"
         reason = f"{fault.kind} {fault.commit[:12]}: {fault.reason}" if fault else ""
-        told.append(finding(CONTROL, resource, "fail" if fault else "pass", reason, evidence))
-    return told
+        entries.append(finding(CONTROL, resource, "fail" if fault else "pass", reason, evidence))
+    return entries

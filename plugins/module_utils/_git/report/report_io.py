@@ -81,7 +81,7 @@ def _content(path: str, option: str) -> bytes:
     """A file that decides about trust: nobody else may have written it."""
     state = read_file(path)
     if state is None:
-        raise ControlError(option, path, "there is no such file", "name the file on this host")
+        raise ControlError(option, path, "the file does not exist", "name a file on this host")
     if state.uid not in (0, os.geteuid()) or state.mode & _WRITABLE:
         raise ControlError(
             option, path, "others than its reader can write it", "give it to root, with mode 0644"
@@ -146,8 +146,8 @@ class _Audit:
             "signatures_checked": work.signatures,
             "from_cache": same,
         }
-        told = [{"repository": self.target.path, **one.row()} for one in rows]
-        return {"controls": controls, "summary": summary, "rows": told}
+        shown = [{"repository": self.target.path, **one.row()} for one in rows]
+        return {"controls": controls, "summary": summary, "rows": shown}
 
     def _tips(self) -> Tuple[List[Tip], List[str]]:
         """What the revisions stand for now, and what is trusted. GitFailure when one is not there."""

@@ -35,7 +35,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Edit:
-    """A key and the one value that it shall have in the file."""
+    """A key and the one value that it must have in the file."""
 
     key: str
     value: str

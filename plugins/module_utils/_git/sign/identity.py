@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who signs with which key: the identities of ``git_signing``, and what git has to be told (pure)."""
+"""Who signs with which key: the identities of ``git_signing``, and the settings of git for it (pure)."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _identity(item: Mapping[str, Any], where: str) -> Identity:
     _check_paths(one)
     if one.email and not _ADDRESS.match(one.email):
         raise ControlError(
-            f"{where}.email", one.email, "this is no address", "write it as name@example.com"
+            f"{where}.email", one.email, "not an email address", "write it as name@example.com"
         )
     return one
 
@@ -113,7 +113,7 @@ def _check_key(one: Identity) -> None:
     if one.format == "ssh":
         _check_ssh_key(one, where)
     elif one.key and not _KEY_ID.match(one.key):
-        raise ControlError(where, one.key, "this is no fingerprint", "use 16 to 64 hex digits")
+        raise ControlError(where, one.key, "not a fingerprint", "use 16 to 64 hex digits")
     elif not one.key and not one.create:
         raise ControlError(where, one.key, "which key?", "give its fingerprint, or create: true")
     if one.create and one.format == "x509":
@@ -138,7 +138,7 @@ def _check_ssh_key(one: Identity, where: str) -> None:
         raise ControlError(
             where,
             one.key,
-            "this is no file and no key",
+            "neither a file nor a key",
             "use /path, ~/path or key::ssh-ed25519 ...",
         )
     own_home = one.scope == "system" and one.key.startswith("~/")
@@ -146,7 +146,7 @@ def _check_ssh_key(one: Identity, where: str) -> None:
         raise ControlError(
             f"{one.option}.create",
             True,
-            "there is no place for it",
+            "no path is given for the new key",
             "let key name a private file",
         )
 
@@ -170,7 +170,7 @@ def _check_paths(one: Identity) -> None:
 
 
 def desired(one: Identity, key: str, trust: Union[Tuple[str, str], None]) -> Dict[str, str]:
-    """What git has to be told. `key` is the key as git shall know it; `trust` the files of who may sign."""
+    """The settings of git. `key` is the key as git must know it; `trust` the files that say who may sign."""
     wanted = {
         "gpg.format": one.format,
         "user.signingkey": key,

@@ -27,7 +27,7 @@ from ..._host.run_io import ProgramError, Runner
 from . import config, key_io
 from . import identity as signing
 from .proof_io import Proof, prove
-from .workspace_io import Desk, desk, text_of
+from .workspace_io import Workspace, text_of, workspace
 
 _SYSTEM = "/etc/gitconfig"
 _KEPT_BACK = "; everything is as it was before"
@@ -48,13 +48,13 @@ class Task:
     check: bool = False
 
 
-def settle(task: Task, run: Runner) -> Dict[str, Any]:
+def apply_identity(task: Task, run: Runner) -> Dict[str, Any]:
     """Do the whole work for one identity, as its users. AccountError when it cannot even be read."""
-    return as_account(task.writer, lambda: _settle(task, run))
+    return as_account(task.writer, lambda: _apply_identity(task, run))
 
 
-def _settle(task: Task, run: Runner) -> Dict[str, Any]:
-    with desk(task.writer, run, task.one.agent_socket) as place:
+def _apply_identity(task: Task, run: Runner) -> Dict[str, Any]:
+    with workspace(task.writer, run, task.one.agent_socket) as place:
         try:
             git = signing.version(text_of(place.must("git", "version").out))
         except ProgramError as error:
@@ -87,7 +87,7 @@ def _outcome(key: str, changes: Sequence[Change], proof: Proof, public: str) -> 
     }
 
 
-def _configure(task: Task, run: Runner, place: Desk, key: str, changes: List[Change]) -> Proof:
+def _configure(task: Task, run: Runner, place: Workspace, key: str, changes: List[Change]) -> Proof:
     """Have git's settings as wanted; adds to `changes` what that changes."""
     state = task.writer.state_dir(key_io.PURPOSE)
     desired = signing.desired(task.one, key, task.trust)
@@ -112,12 +112,12 @@ def _configure(task: Task, run: Runner, place: Desk, key: str, changes: List[Cha
     return proof
 
 
-def _changes(place: Desk, one: signing.Identity, desired: Dict[str, str]) -> List[Change]:
+def _changes(place: Workspace, one: signing.Identity, desired: Dict[str, str]) -> List[Change]:
     return list(plan_files(_wanted(place, one, desired)).changes)
 
 
 def _to_be_done(
-    one: signing.Identity, place: Desk, desired: Dict[str, str], changes: Sequence[Change]
+    one: signing.Identity, place: Workspace, desired: Dict[str, str], changes: Sequence[Change]
 ) -> str:
     """Why it is not in force now."""
     needed = config.edits(place.settings(one.repository), desired, one.scope)
@@ -126,8 +126,8 @@ def _to_be_done(
     return "not as wanted: " + ", ".join(Plan(tuple(changes)).summary())
 
 
-def _wanted(place: Desk, one: signing.Identity, desired: Dict[str, str]) -> List[Wanted]:
-    """The file of the scope as it shall be; git itself edits a copy, so that the rest stays as it is."""
+def _wanted(place: Workspace, one: signing.Identity, desired: Dict[str, str]) -> List[Wanted]:
+    """The wanted file of the scope; git itself edits a copy, so that the rest stays as it is."""
     needed = config.edits(place.settings(one.repository), desired, one.scope)
     if not needed:
         return []
@@ -142,7 +142,7 @@ def _wanted(place: Desk, one: signing.Identity, desired: Dict[str, str]) -> List
     return [FileSpec(path, content, None if found else 0o644, None if found else who.uid, None)]
 
 
-def _file_of(place: Desk, one: signing.Identity) -> str:
+def _file_of(place: Workspace, one: signing.Identity) -> str:
     """The file that git writes the scope's settings to."""
     if one.scope == "system":
         return _SYSTEM
@@ -155,7 +155,7 @@ def _file_of(place: Desk, one: signing.Identity) -> str:
     return other if not os.path.lexists(plain) and os.path.lexists(other) else plain
 
 
-def _proven(task: Task, run: Runner, place: Desk, desired: Dict[str, str]) -> Proof:
+def _proven(task: Task, run: Runner, place: Workspace, desired: Dict[str, str]) -> Proof:
     """Whether it holds: first what git goes by, then a signature."""
     lost = config.overridden(place.settings(task.one.repository), desired)
     if lost:
@@ -164,7 +164,7 @@ def _proven(task: Task, run: Runner, place: Desk, desired: Dict[str, str]) -> Pr
         return prove(place, task.one, place.settings(task.one.repository), task.passphrase)
 
     def as_prover() -> Dict[str, Any]:
-        with desk(task.prover, run, task.one.agent_socket) as theirs:
+        with workspace(task.prover, run, task.one.agent_socket) as theirs:
             proof = prove(theirs, task.one, theirs.settings(), task.passphrase)
             return {**proof.__dict__}
 

@@ -18,8 +18,8 @@ from ..._host.run_io import Done, ProgramError
 from ..._trust.ssh_keys import NotAKey, parse_signature
 from . import identity as signing
 from .config import Setting, render, signing_only, value_of
-from .why import NEEDS_PERSON, why
-from .workspace_io import Desk, text_of
+from .reasons import NEEDS_PERSON, explain
+from .workspace_io import Workspace, text_of
 
 # No hook of anybody's, and nothing that goes on behind our back.
 _GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "maintenance.auto=false")
@@ -37,49 +37,49 @@ class Proof:
 
 
 class _NotProven(HardeningError):
-    def __init__(self, said: str, what: str) -> None:
-        super().__init__(said)
-        self.said, self.what = said, what
+    def __init__(self, output: str, what: str) -> None:
+        super().__init__(output)
+        self.output, self.what = output, what
 
 
 def prove(
-    desk: Desk, one: signing.Identity, settings: Sequence[Setting], passphrase: str = ""
+    workspace: Workspace, one: signing.Identity, settings: Sequence[Setting], passphrase: str = ""
 ) -> Proof:
     """Sign and verify with the settings that are in force for the identity."""
     if not one.prove:
         return Proof("unknown", "no proof was asked for")
     try:
         if passphrase and not one.unattended and one.format == "ssh":
-            with desk.answering(passphrase) as (more, fd):
-                return _prove(desk, one, settings, more, (fd,))
-        return _prove(desk, one, settings, {}, ())
+            with workspace.answering(passphrase) as (more, fd):
+                return _prove(workspace, one, settings, more, (fd,))
+        return _prove(workspace, one, settings, {}, ())
     except (_NotProven, ProgramError) as error:
-        said = str(error)
-        if one.format != "ssh" and why(said)[0] == "other":
-            said += _asked(desk, one, settings)
-        kind, sentence = desk.why(said)
+        output = str(error)
+        if one.format != "ssh" and explain(output)[0] == "other":
+            output += _asked(workspace, one, settings)
+        kind, sentence = workspace.explain(output)
         what = error.what if isinstance(error, _NotProven) else "a commit cannot be signed"
         if kind == NEEDS_PERSON and not one.unattended:
             return Proof("unknown", "only its owner can type the passphrase of this key", kind)
-        return Proof("fail", f"{what}: {sentence}", kind, {"said": said[-500:]})
+        return Proof("fail", f"{what}: {sentence}", kind, {"output": output[-500:]})
 
 
 def _prove(
-    desk: Desk,
+    workspace: Workspace,
     one: signing.Identity,
     settings: Sequence[Setting],
     more: Dict[str, str],
     fds: Tuple[int, ...],
 ) -> Proof:
-    repository = os.path.join(desk.place, "proof")
-    desk.must("git", "init", "-q", "--template=", repository)
+    repository = os.path.join(workspace.place, "proof")
+    workspace.must("git", "init", "-q", "--template=", repository)
     if one.scope == "repository":
         # What is in force there is in force here, whatever includes made it so.
         with open(os.path.join(repository, ".git", "config"), "ab") as config:
             config.write(render(signing_only(settings)))
 
     def git(*argv: str, what: str) -> Done:
-        done = desk.call(*_GIT, *argv, cwd=repository, more=more, pass_fds=fds)
+        done = workspace.call(*_GIT, *argv, cwd=repository, more=more, pass_fds=fds)
         if done.code != 0:
             raise _NotProven(text_of(done.err), what)
         return done
@@ -92,13 +92,13 @@ def _prove(
         raise _NotProven("a plain commit is not signed", "commit.gpgSign has no effect")
     address = signing.committer(raw)
     evidence: Dict[str, Any] = {"format": one.format, "committer": address}
-    trust = _trust(desk, one, settings, address, signature)
+    trust = _trust(workspace, one, settings, address, signature)
     verified = git(*trust, "verify-commit", "--raw", "HEAD", what="the signature does not count")
     if one.sign_tags:
         git("tag", "-m", _WORDS, "proof", what="a tag cannot be signed")
         git(*trust, "verify-tag", "proof", what="the signature of a tag does not count")
     if one.format == "ssh":
-        evidence.update(_ssh_evidence(desk, settings, trust, address, payload, signature))
+        evidence.update(_ssh_evidence(workspace, settings, trust, address, payload, signature))
     else:
         evidence.update(_gpg_evidence(settings, text_of(verified.err)))
     shown = evidence["key"]
@@ -109,13 +109,17 @@ def _prove(
 
 
 def _trust(
-    desk: Desk, one: signing.Identity, settings: Sequence[Setting], address: str, signature: bytes
+    workspace: Workspace,
+    one: signing.Identity,
+    settings: Sequence[Setting],
+    address: str,
+    signature: bytes,
 ) -> List[str]:
-    """What git is told of trust: nothing, or without any list of signers that this key is to be trusted."""
+    """Options of git about trust: none, or where no list of signers is given, one that trusts this key."""
     if one.format != "ssh" or value_of(settings, "gpg.ssh.allowedSignersFile"):
         return []
     line = f'{address} namespaces="git" {_signed_by(signature)[0]}\n'
-    return ["-c", "gpg.ssh.allowedSignersFile=" + desk.file("own_signer", line.encode())]
+    return ["-c", "gpg.ssh.allowedSignersFile=" + workspace.file("own_signer", line.encode())]
 
 
 def _signed_by(signature: bytes) -> Tuple[str, str]:
@@ -127,7 +131,7 @@ def _signed_by(signature: bytes) -> Tuple[str, str]:
 
 
 def _ssh_evidence(
-    desk: Desk,
+    workspace: Workspace,
     settings: Sequence[Setting],
     trust: Sequence[str],
     address: str,
@@ -137,19 +141,19 @@ def _ssh_evidence(
     """Git takes any signer of the list; the committer it must be, and that only ssh-keygen says."""
     line, fingerprint = _signed_by(signature)
     signers = trust[1].partition("=")[2] if trust else ""
-    signers = signers or desk.who.path(value_of(settings, "gpg.ssh.allowedSignersFile"))
+    signers = signers or workspace.who.path(value_of(settings, "gpg.ssh.allowedSignersFile"))
     command = ["ssh-keygen", "-Y", "verify", "-f", signers, "-I", address, "-n", "git"]
-    revoked = desk.who.path(value_of(settings, "gpg.ssh.revocationFile"))
+    revoked = workspace.who.path(value_of(settings, "gpg.ssh.revocationFile"))
     if revoked:
         if not os.access(revoked, os.R_OK):
             # git itself only warns, and takes every key for good.
             raise _NotProven(f"{revoked} cannot be read", "revoked keys would be accepted")
         command += ["-r", revoked]
-    command += ["-s", desk.file("signature", signature)]
-    done = desk.call(*command, stdin=payload)
+    command += ["-s", workspace.file("signature", signature)]
+    done = workspace.call(*command, stdin=payload)
     if done.code != 0:
-        said = text_of(done.out + done.err)
-        raise _NotProven(said, f"the signature by {fingerprint} does not count for {address}")
+        output = text_of(done.out + done.err)
+        raise _NotProven(output, f"the signature by {fingerprint} does not count for {address}")
     return {"key": fingerprint, "public_key": line, "signers": "" if trust else signers}
 
 
@@ -165,7 +169,7 @@ def _gpg_evidence(settings: Sequence[Setting], status: str) -> Dict[str, Any]:
     return {"key": signer}
 
 
-def _asked(desk: Desk, one: signing.Identity, settings: Sequence[Setting]) -> str:
+def _asked(workspace: Workspace, one: signing.Identity, settings: Sequence[Setting]) -> str:
     """What the program itself says: git before 2.44 keeps it for itself."""
     program = "gpgsm" if one.format == "x509" else "gpg"
     program = (
@@ -175,6 +179,6 @@ def _asked(desk: Desk, one: signing.Identity, settings: Sequence[Setting]) -> st
     )
     key = value_of(settings, "user.signingkey")
     try:
-        return text_of(desk.call(program, "-bsau", key, stdin=b"proof").err)
+        return text_of(workspace.call(program, "-bsau", key, stdin=b"proof").err)
     except ProgramError as error:
         return str(error)

@@ -25,7 +25,7 @@ from ..._host.account_io import Account, AccountError, account, account_of
 from ..._host.run_io import ProgramError, Runner
 from ..._trust.people import Person, allowed_signers, lint, parse_people, revocations
 from . import identity as signing
-from .identity_io import Task, parent_dirs, settle
+from .identity_io import Task, apply_identity, parent_dirs
 from .key_io import PURPOSE
 from .workspace_io import text_of
 
@@ -95,7 +95,7 @@ def _result(
 def _outcome(task: Task, run: Runner) -> Dict[str, Any]:
     """One identity; what stands in its way is its own failure, and the others get their turn."""
     try:
-        return settle(task, run)
+        return apply_identity(task, run)
     except AccountError as error:
         return {
             "key": "",
@@ -149,7 +149,7 @@ def _passphrase(one: signing.Identity, who: Account) -> str:
     where = f"{one.option}.passphrase_file"
     found = read_file(one.passphrase_file)
     if found is None:
-        raise ControlError(where, one.passphrase_file, "there is no such file", "make it first")
+        raise ControlError(where, one.passphrase_file, "the file does not exist", "create it first")
     if found.mode & 0o077 or found.uid not in (0, os.geteuid(), who.uid):
         raise ControlError(where, one.passphrase_file, "others can read it", "give it mode 0600")
     first = (text_of(found.content).splitlines() or [""])[0]
@@ -216,6 +216,6 @@ def _signers_control(
     if pending:
         return finding("git.signers", trust[0], "fail", "the file is not as wanted", evidence)
     if faults:
-        said = "; ".join(one.text for one in faults[:5])
-        return finding("git.signers", trust[0], "fail", said, evidence)
+        reason = "; ".join(one.text for one in faults[:5])
+        return finding("git.signers", trust[0], "fail", reason, evidence)
     return finding("git.signers", trust[0], "pass", f"{len(people)} people, {keys} keys", evidence)

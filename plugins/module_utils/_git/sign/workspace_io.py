@@ -16,7 +16,7 @@ from ..._host.account_io import Account
 from ..._host.run_io import Done, ProgramError, Runner
 from .config import Setting, parse
 from .identity import SOCKET_ROOM
-from .why import last_words, why
+from .reasons import explain, last_words
 
 _SECONDS = 120.0  # for one program; a key that waits for a touch must not hang the play
 MAKING = 600.0  # for a key that is made: gpg first measures how fast a busy host is
@@ -26,7 +26,7 @@ _SILENT = {"SSH_ASKPASS": "/bin/false", "SSH_ASKPASS_REQUIRE": "force", "GIT_TER
 
 
 @dataclass(frozen=True)
-class Desk:
+class Workspace:
     """A private directory of the user we are, and how programs run there."""
 
     who: Account
@@ -73,9 +73,9 @@ class Desk:
             stream.write(content)
         return path
 
-    def why(self, said: str) -> Tuple[str, str]:
-        """The kind of failure and a sentence for what programs said, with what can be looked up here."""
-        kind, sentence = why(said)
+    def explain(self, output: str) -> Tuple[str, str]:
+        """The kind of failure that the output shows and a sentence about it, with what can be looked up here."""
+        kind, sentence = explain(output)
         return kind, sentence + (self._socket_length() if kind == "socket" else "")
 
     def _socket_length(self) -> str:
@@ -107,14 +107,14 @@ def secret_file(secret: str) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def desk(who: Account, run: Runner, agent_socket: str = "") -> Iterator[Desk]:
+def workspace(who: Account, run: Runner, agent_socket: str = "") -> Iterator[Workspace]:
     """A private directory for the block, of the user we are by now."""
     place = tempfile.mkdtemp(prefix="twinguard-git-", dir=_where(who))
     environment = {**who.environment(), "GIT_CEILING_DIRECTORIES": os.path.dirname(place)}
     if agent_socket:
         environment["SSH_AUTH_SOCK"] = agent_socket
     try:
-        yield Desk(who, run, place, environment)
+        yield Workspace(who, run, place, environment)
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
@@ -128,6 +128,6 @@ def _where(who: Account) -> str:
     return tempfile.gettempdir()
 
 
-def text_of(said: bytes) -> str:
+def text_of(output: bytes) -> str:
     """What a program printed, fit for a sentence."""
-    return said.decode("utf-8", "backslashreplace")
+    return output.decode("utf-8", "backslashreplace")

@@ -30,7 +30,7 @@ class Question:
     tips: Tuple[Tuple[str, str], ...]
     base: Tuple[str, ...]
 
-    def told(self) -> List[Any]:
+    def fields(self) -> List[Any]:
         """As JSON keeps it."""
         return [self.digest, [list(pair) for pair in self.tips], list(self.base)]
 
@@ -69,7 +69,7 @@ def parse(content: bytes, question: Question, now: int) -> Kept:
             return Kept()
         counts = {str(status): int(count) for status, count in found["counts"].items()}
         fresh = found["until"] is None or now < int(found["until"])
-        same = found["question"] == question.told() and found["accepted"] is True and fresh
+        same = found["question"] == question.fields() and found["accepted"] is True and fresh
     except _DAMAGE:
         return Kept()
     return Kept(counts if same else None, rows)
@@ -83,7 +83,7 @@ def render(question: Question, verdicts: Sequence[Verdict], own: Mapping[str, Ve
     ends = [verdict.until for verdict in verdicts if verdict.until is not None]
     head = {
         "version": _VERSION,
-        "question": question.told(),
+        "question": question.fields(),
         "counts": counts,
         "accepted": all(verdict.accepted for verdict in verdicts),
         "until": min(ends) if ends else None,

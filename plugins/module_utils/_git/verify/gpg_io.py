@@ -13,7 +13,7 @@ from ..._host.run_io import ProgramError, clean_environment, run
 from ..._trust.people import Key, Person
 from .objects import shown
 from .ssh_keygen_io import find_program
-from .verdict import Claim, Verdict
+from .verdict import Candidate, Verdict
 
 # What gpg says about a signature that is mathematically right but does not count.
 _REFUSED = {
@@ -26,14 +26,14 @@ _REFUSED = {
 _STATUS = "[GNUPG:] "
 
 
-def check_openpgp(claims: Sequence[Claim]) -> List[Tuple[Claim, Verdict]]:
-    """The verdict of each claim. ProgramError when gpg is missing or a key cannot be read."""
+def check_openpgp(candidates: Sequence[Candidate]) -> List[Tuple[Candidate, Verdict]]:
+    """The verdict on each candidate. ProgramError when gpg is missing or a key cannot be read."""
     program = find_program("gpg")
     homes: Dict[str, Tuple[str, Dict[str, Key]]] = {}
     results = []
     # In /tmp by our own choice: gpg's sockets do not fit under a long path.
     with tempfile.TemporaryDirectory(prefix="tg-gpg-") as scratch:
-        for one in claims:
+        for one in candidates:
             name = one.person.name
             if name not in homes:
                 home = os.path.join(scratch, str(len(homes)))
@@ -61,27 +61,27 @@ def _keyring(program: str, home: str, person: Person) -> Dict[str, Key]:
     for key in person.keys:
         if not key.openpgp:
             continue
-        told, errors = _run(program, home, ["--import"], key.openpgp.encode("utf-8"))
-        names = [words[2] for words in told if words[0] == "IMPORT_OK"]
+        lines, errors = _run(program, home, ["--import"], key.openpgp.encode("utf-8"))
+        names = [words[2] for words in lines if words[0] == "IMPORT_OK"]
         if not names:
             raise ProgramError(f"the OpenPGP key of {person.name} cannot be read: {shown(errors)}")
         found.update(dict.fromkeys(names, key))
     return found
 
 
-def _check(program: str, scratch: str, one: Claim, home: str, keys: Dict[str, Key]) -> Verdict:
+def _check(program: str, scratch: str, one: Candidate, home: str, keys: Dict[str, Key]) -> Verdict:
     path = os.path.join(scratch, "signature")
     with open(path, "wb") as file:
         file.write(one.signed.signature or b"")
     # Judged at the moment the server saw it, as for any other key.
     words = ["--faked-system-time", f"{one.seen_at}!", "--verify", path, "-"]
-    told, errors = _run(program, home, words, one.signed.payload)
-    kinds: Set[str] = {words[0] for words in told}
+    lines, errors = _run(program, home, words, one.signed.payload)
+    kinds: Set[str] = {words[0] for words in lines}
     for kind, (status, reason) in _REFUSED.items():
         if kind in kinds:
             return one.verdict(status, reason)
-    valid = [words for words in told if words[0] == "VALIDSIG"]
-    made = [words for words in told if words[0] == "NEWSIG"]
+    valid = [words for words in lines if words[0] == "VALIDSIG"]
+    made = [words for words in lines if words[0] == "NEWSIG"]
     if "GOODSIG" not in kinds or len(valid) != 1 or len(made) != 1 or len(valid[0]) < 11:
         return one.verdict("bad_signature", f"gpg does not accept it: {shown(errors)}")
     key = keys.get(valid[0][10])

@@ -12,7 +12,7 @@ from typing import Optional
 from .objects import OBJECT_ID
 from .repository_io import GitFailure, Repository
 
-# As a forge merges: nothing that the repository or the host has been told otherwise.
+# As a forge merges: no setting of the repository or the host counts.
 _SETTINGS = ("merge.renames=true", "merge.directoryRenames=conflict", "diff.renameLimit=1000")
 
 

@@ -35,7 +35,7 @@ _ONCE = (b"tree", b"author", b"committer", b"encoding", b"object", b"type", b"ta
 
 
 class NotAnObject(HardeningError, ValueError):
-    """Bytes that are no commit or tag, or one that can be read in two ways; the text says why."""
+    """Bytes that are not a commit or tag, or that can be read in two ways; the text gives the reason."""
 
 
 class Signed(NamedTuple):
@@ -75,7 +75,7 @@ def object_id(kind: str, content: bytes, length: int) -> str:
 
 
 def _sha1(data: bytes) -> Any:
-    """SHA-1, also where it is switched off for security: Python 3.9 can be told that this is none."""
+    """SHA-1, also where it is switched off for security: from Python 3.9 on it can be marked as not for security."""
     try:
         return hashlib.sha1(data, usedforsecurity=False)  # type: ignore[call-arg,unused-ignore]
     except TypeError:
@@ -188,7 +188,7 @@ def _person(value: bytes, role: str) -> Tuple[str, int]:
 
 def _hex(value: bytes, what: str) -> str:
     if not _ID.match(value):
-        raise NotAnObject(f"its {what} is no object id")
+        raise NotAnObject(f"its {what} is not an object id")
     return value.decode("ascii")
 
 

@@ -51,9 +51,9 @@ class Policy:
 
     def digest(self) -> str:
         """Changes whenever a verdict could change for another reason than the time."""
-        told = [RULES, self.people, self.forges, sorted(self.pinned_roots)]
-        told += [sorted(self.exceptions.items()), self.clock_skew]
-        return hashlib.sha256(repr(told).encode("utf-8", "surrogateescape")).hexdigest()
+        rules = [RULES, self.people, self.forges, sorted(self.pinned_roots)]
+        rules += [sorted(self.exceptions.items()), self.clock_skew]
+        return hashlib.sha256(repr(rules).encode("utf-8", "surrogateescape")).hexdigest()
 
     def owners(self, line: str) -> List[Tuple[Person, Key, bool]]:
         """Who has the SSH key 'type base64': the person, the key, whether it is a forge."""
@@ -103,9 +103,7 @@ def parse_policy(
 
 def _check_id(value: Any, option: str) -> str:
     if not isinstance(value, str) or not OBJECT_ID.match(value):
-        raise ControlError(
-            option, value, "this is no full commit id", "use the output of git rev-parse"
-        )
+        raise ControlError(option, value, "not a full commit id", "use the output of git rev-parse")
     return value
 
 
@@ -117,7 +115,7 @@ def _exception(item: Mapping[str, Any], number: int) -> Tuple[str, str]:
             f"exceptions[{number}].reason",
             item.get("reason"),
             "an exception needs a reason",
-            "say why this commit is accepted",
+            "give the reason for accepting this commit",
         )
     return commit, reason
 

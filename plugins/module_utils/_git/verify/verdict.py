@@ -1,10 +1,10 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a commit is accepted, and why not (pure).
+"""Whether a commit is accepted, and the reason if not (pure).
 
-First `claim()` looks at what the signature says about itself. Most faults show there, without any
-program. What is left has to be true: the signature itself, and for a forge the merge it claims.
+First `examine()` looks at what the signature says about itself. Most faults show there, without any
+program. The rest must be proven: the signature itself, and for a forge the merge.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Verdict(NamedTuple):
         return f"{self.kind} {self.commit[:12]}: {self.reason}. Fix: {self.fix}."
 
 
-class Claim(NamedTuple):
+class Candidate(NamedTuple):
     """A signature that is acceptable if it is true."""
 
     signed: Signed
@@ -135,19 +135,19 @@ def exception(name: str, policy: Policy, kind: str = "commit") -> Optional[Verdi
     return Verdict(name, "excepted", reason=reason, kind=kind) if reason else None
 
 
-def claim(
+def examine(
     signed: Signed, policy: Policy, times: Times, parent_times: Sequence[int]
-) -> Union[Verdict, Claim]:
-    """What has to be true for the commit to be accepted, or why it is not.
+) -> Union[Verdict, Candidate]:
+    """What must be proven for the commit to be accepted, or the verdict that refuses it.
 
     `parent_times` are the committer times of its parents.
     """
     if signed.format == "":
         return _refused(signed, "unsigned", "it has no signature")
     if signed.format == "ssh":
-        found = _ssh_claim(signed, policy, times)
+        found = _examine_ssh(signed, policy, times)
     elif signed.format == "openpgp" and policy.knows_openpgp:
-        found = _openpgp_claim(signed, policy, times)
+        found = _examine_openpgp(signed, policy, times)
     else:
         reason = f"its signature is of a kind ({signed.format}) for which no keys are trusted here"
         found = _refused(signed, "unsupported_format", reason)
@@ -156,7 +156,7 @@ def claim(
     return _dates(found, policy, parent_times) or _forge(found) or found
 
 
-def _ssh_claim(signed: Signed, policy: Policy, times: Times) -> Union[Verdict, Claim]:
+def _examine_ssh(signed: Signed, policy: Policy, times: Times) -> Union[Verdict, Candidate]:
     try:
         signature = parse_signature(signed.signature or b"")
     except NotAKey as error:
@@ -168,7 +168,7 @@ def _ssh_claim(signed: Signed, policy: Policy, times: Times) -> Union[Verdict, C
         return _refused(signed, "unknown_key", reason)._replace(key=fingerprint)
     mine = [one for one in owners if signed.email in one[0].principals]
     person, key, forge = (mine or owners)[0]
-    found = Claim(signed, person, key, signature, forge, times.seen_at, _until(key, times))
+    found = Candidate(signed, person, key, signature, forge, times.seen_at, _until(key, times))
     if signature.namespace != NAMESPACE_GIT:
         return found.verdict(
             "wrong_namespace", f"its signature was made for '{signature.namespace}', not for git"
@@ -189,7 +189,7 @@ def _ssh_claim(signed: Signed, policy: Policy, times: Times) -> Union[Verdict, C
     return verdicts[0] or found
 
 
-def _openpgp_claim(signed: Signed, policy: Policy, times: Times) -> Union[Verdict, Claim]:
+def _examine_openpgp(signed: Signed, policy: Policy, times: Times) -> Union[Verdict, Candidate]:
     """Who must have signed it: gpg says whether it was one of that person's keys."""
     for forge, group in ((False, policy.people), (True, policy.forges)):
         for person in group:
@@ -197,7 +197,7 @@ def _openpgp_claim(signed: Signed, policy: Policy, times: Times) -> Union[Verdic
             if keys and signed.email in person.principals:
                 # The key's own expiry is known to gpg alone, so the verdict is not kept.
                 until = None if times.recorded is not None else times.now
-                return Claim(signed, person, keys[0], None, forge, times.seen_at, until)
+                return Candidate(signed, person, keys[0], None, forge, times.seen_at, until)
     reason = f"nobody with an OpenPGP key commits as {_text(signed.email)}"
     return _refused(signed, "wrong_person", reason)
 
@@ -215,7 +215,7 @@ def _not_theirs(signed: Signed, person: Person) -> str:
     )
 
 
-def _validity(found: Claim) -> Optional[Verdict]:
+def _validity(found: Candidate) -> Optional[Verdict]:
     key, seen = found.key, found.seen_at
     who = f"the key of {found.person.name}"
     if key.revoked_at(seen):
@@ -236,7 +236,7 @@ def _until(key: Key, times: Times) -> Optional[int]:
     return min(ends) if ends else None
 
 
-def _dates(found: Claim, policy: Policy, parent_times: Sequence[int]) -> Optional[Verdict]:
+def _dates(found: Candidate, policy: Policy, parent_times: Sequence[int]) -> Optional[Verdict]:
     """The committer's date proves nothing, but a false one shows that somebody wanted it to."""
     time, skew, key = found.signed.time, policy.clock_skew, found.key
     if time > found.seen_at + skew:
@@ -256,7 +256,7 @@ def _moment(time: int) -> str:
     return stamp(time) if time < 253402300800 else f"{time} seconds after 1970"
 
 
-def _forge(found: Claim) -> Optional[Verdict]:
+def _forge(found: Candidate) -> Optional[Verdict]:
     if not found.forge or len(found.signed.parents) == 2:
         return None
     what = f"a merge of {len(found.signed.parents)}" if found.signed.parents[1:] else "no merge"
@@ -271,7 +271,7 @@ def spread(verdicts: Sequence[Verdict], parents: Mapping[str, Sequence[str]]) ->
     bad: Dict[str, Tuple[str, str]] = {}
     result = []
     for verdict in verdicts:
-        told = verdict
+        judged = verdict
         if not verdict.accepted:
             bad[verdict.commit] = (verdict.commit, verdict.status)
         else:
@@ -279,13 +279,13 @@ def spread(verdicts: Sequence[Verdict], parents: Mapping[str, Sequence[str]]) ->
                 if parent in bad:
                     bad[verdict.commit] = bad[parent]
                     first, status = bad[parent]
-                    told = verdict._replace(
+                    judged = verdict._replace(
                         status="parent_unverified",
                         reason=f"it builds on {first[:12]}, which is refused ({status})",
                         fix=FIXES["parent_unverified"],
                     )
                     break
-        result.append(told)
+        result.append(judged)
     return result
 
 

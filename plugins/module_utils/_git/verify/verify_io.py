@@ -18,7 +18,7 @@ from .objects import NotAnObject, Signed, parse_commit, parse_tag, shown
 from .policy import Accepted, Policy, seen_times
 from .repository_io import GitFailure, Repository
 from .ssh_keygen_io import Check, check_all
-from .verdict import Claim, Times, Verdict, claim, exception, refusal, spread
+from .verdict import Candidate, Times, Verdict, examine, exception, refusal, spread
 
 _DEEPEST_TAG = 5
 
@@ -99,8 +99,8 @@ def verify(
             problems += [] if judged else [fault]
     seen = seen_times(found.parents, accepted)
     answers = _judge(found, tags, policy, work, lambda name: Times(seen_at, seen.get(name)))
-    claims = [answer for answer in answers.values() if isinstance(answer, Claim)]
-    answers.update((verdict.commit, verdict) for verdict in _prove(place, claims, work))
+    candidates = [answer for answer in answers.values() if isinstance(answer, Candidate)]
+    answers.update((verdict.commit, verdict) for verdict in _prove(place, candidates, work))
     verdicts = [answer for answer in answers.values() if isinstance(answer, Verdict)]
     work.commits = len(inside)
     work.own = {verdict.commit: verdict for verdict in verdicts}
@@ -190,7 +190,7 @@ def _tag_chain(
         try:
             chain.append(parse_tag(name, content))
         except NotAnObject as error:
-            return refusal(tip, "malformed", f"this is no proper tag: {error}", "tag")
+            return refusal(tip, "malformed", f"this is not a valid tag: {error}", "tag")
         name = chain[-1].target
         if name not in found.content:
             found.content.update(place.objects([name]))
@@ -208,7 +208,7 @@ def _parse(found: _Range, based: bool) -> None:
         try:
             signed = found.parsed[name] = parse_commit(name, content)
         except NotAnObject as error:
-            found.faults[name] = refusal(name, "malformed", f"this is no proper commit: {error}")
+            found.faults[name] = refusal(name, "malformed", f"this is not a valid commit: {error}")
             continue
         for parent in signed.parents:
             if name in found.inside_set and parent not in reachable:
@@ -225,17 +225,17 @@ def _judge(
     policy: Policy,
     work: Work,
     times: Callable[[str], Times],
-) -> Dict[str, Union[Verdict, Claim]]:
-    """What can be said of each commit and tag by itself, parents first and tags last."""
+) -> Dict[str, Union[Verdict, Candidate]]:
+    """A verdict on each commit and tag by itself, or what is to be proven, parents first and tags last."""
     signed = {**found.parsed, **{tag.id: tag for tag in tags}}
-    answers: Dict[str, Union[Verdict, Claim]] = {}
+    answers: Dict[str, Union[Verdict, Candidate]] = {}
     for name in [*found.inside, *(tag.id for tag in tags)]:
         when = times(name)
         ready = exception(name, policy) or found.faults.get(name)
         kept = None if ready else _usable(work.known.get(name), when.now)
         work.kept += kept is not None
         answers[name] = (
-            ready or kept or claim(signed[name], policy, when, _parent_times(name, found))
+            ready or kept or examine(signed[name], policy, when, _parent_times(name, found))
         )
     return answers
 
@@ -251,17 +251,17 @@ def _usable(verdict: Optional[Verdict], now: int) -> Optional[Verdict]:
     return verdict
 
 
-def _prove(place: Repository, claims: Sequence[Claim], work: Work) -> List[Verdict]:
+def _prove(place: Repository, candidates: Sequence[Candidate], work: Work) -> List[Verdict]:
     """Check the signatures, and what forges merged."""
     lines: Dict[Tuple[str, Key], bytes] = {}
-    ssh = [(one, one.signature) for one in claims if one.signature is not None]
+    ssh = [(one, one.signature) for one in candidates if one.signature is not None]
     checks = (_check(one, signature, lines) for one, signature in ssh)
     verdicts = []
-    work.signatures += len(claims)
+    work.signatures += len(candidates)
     for (one, _signature), answer in zip(ssh, check_all(checks) if ssh else ()):
         status = "good" if answer.good else "bad_signature" if answer.certain else "unverifiable"
         verdicts.append((one, one.verdict(status, answer.message)))
-    pgp = [one for one in claims if one.signature is None]
+    pgp = [one for one in candidates if one.signature is None]
     if pgp:
         # Loaded only by those who use it: the hook starts at each push.
         from .gpg_io import check_openpgp  # noqa: PLC0415
@@ -270,7 +270,7 @@ def _prove(place: Repository, claims: Sequence[Claim], work: Work) -> List[Verdi
     return [_merge(place, one, verdict, work) for one, verdict in verdicts]
 
 
-def _check(one: Claim, signature: Signature, lines: Dict[Tuple[str, Key], bytes]) -> Check:
+def _check(one: Candidate, signature: Signature, lines: Dict[Tuple[str, Key], bytes]) -> Check:
     """What ssh-keygen has to confirm: this key of this person alone is to be believed."""
     at = (one.signed.email, one.key)
     if at not in lines:
@@ -286,7 +286,7 @@ def _check(one: Claim, signature: Signature, lines: Dict[Tuple[str, Key], bytes]
     )
 
 
-def _merge(place: Repository, one: Claim, verdict: Verdict, work: Work) -> Verdict:
+def _merge(place: Repository, one: Candidate, verdict: Verdict, work: Work) -> Verdict:
     """A forge's merge is good only when git makes the same tree of the same two parents."""
     if not one.forge or verdict.status != "good":
         return verdict

@@ -458,7 +458,7 @@ def lose_program(server: Server) -> None:
 
 def break_program(server: Server) -> None:
     path = next((server.base / "twinguard" / "lib").rglob("_git/verify/verdict.py"))
-    path.write_text(path.read_text().replace("def claim(", "def claim_(", 1))
+    path.write_text(path.read_text().replace("def examine(", "def examine_(", 1))
 
 
 def lose_record(server: Server) -> None:

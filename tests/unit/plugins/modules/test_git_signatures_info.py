@@ -326,7 +326,7 @@ def test_the_guards_own_policy_says_what_to_verify(lab: Lab, run: Run, tmp_path:
     file.chmod(0o644)
     file.write_text("{}")
     result = run(guard_policy=str(file), repositories=None)
-    assert "no policy of git_guard" in result["msg"]
+    assert "not a policy file of git_guard" in result["msg"]
     assert statuses(result) == ["unknown"]
 
 
@@ -339,7 +339,7 @@ def test_a_file_of_allowed_signers_serves_instead_of_people(
     assert statuses(run(allowed_signers=str(file))) == ["pass"]
     file.write_text(f"*@example.com {lab.keys.lines['alice']}\n")
     assert "by pattern" in run(allowed_signers=str(file))["msg"]
-    assert "no such file" in run(allowed_signers=str(tmp_path / "none"))["msg"]
+    assert "does not exist" in run(allowed_signers=str(tmp_path / "none"))["msg"]
 
 
 def test_a_repository_without_commits_is_not_applicable(run: Run) -> None:

@@ -216,7 +216,7 @@ def test_one_identity_that_cannot_does_not_keep_the_others_from_it(home: Home) -
     other = {"scope": "repository", "repository": str(where), "key": "/no/such/key"}
     refused = home(ALICE, other)
     assert [one["status"] for one in refused["identities"]] == ["pass", "fail"]
-    assert "there is no key file /no/such/key" in refused["msg"]
+    assert "the key file /no/such/key does not exist" in refused["msg"]
     assert "signingkey" in home.config.read_text()
 
 
@@ -246,7 +246,7 @@ def test_a_passphrase_protects_the_key_and_only_a_person_goes_without_an_agent(
     assert "others can read it" in refused["msg"]
     secret.chmod(0o600)
     refused = home(one)
-    assert "the key has a passphrase and nobody to type it" in refused["msg"]
+    assert "the key has a passphrase and there is nobody to type it" in refused["msg"]
     assert (home.place / ".ssh" / "id").stat().st_mode & 0o777 == 0o600
     assert not home.config.exists()
     done = home({**one, "unattended": False})

@@ -307,15 +307,15 @@ def test_a_history_from_another_root_is_refused(deploy: Deploy) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"repo": "ext::sh -c id"}, "no address"),
-        ({"repo": "--upload-pack=id"}, "no address"),
+        ({"repo": "ext::sh -c id"}, "not the address"),
+        ({"repo": "--upload-pack=id"}, "not the address"),
         ({"dest": "app"}, "not absolute"),
-        ({"version": "-x"}, "no name of a branch"),
-        ({"version": "a..b"}, "no name of a branch"),
-        ({"version": "refs/tags/v1"}, "no name of a branch"),
+        ({"version": "-x"}, "not the name of a branch"),
+        ({"version": "a..b"}, "not the name of a branch"),
+        ({"version": "refs/tags/v1"}, "not the name of a branch"),
         ({"version": "none"}, "cannot fetch none"),
         ({"ssh_key_file": "/k; id"}, "not plain"),
-        ({"timeout": 0}, "no time"),
+        ({"timeout": 0}, "not a number of seconds"),
         ({"dest": "/nowhere/at/all"}, "make the directory first"),
     ],
 )
@@ -337,4 +337,4 @@ def test_other_peoples_directories_are_left_alone(deploy: Deploy, tmp_path: Path
     assert "holds files" in deploy()["msg"]
     link = tmp_path / "link"
     link.symlink_to(deploy.dest)
-    assert "no directory" in deploy(dest=str(link))["msg"]
+    assert "not a directory" in deploy(dest=str(link))["msg"]

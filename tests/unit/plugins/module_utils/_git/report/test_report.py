@@ -79,5 +79,5 @@ def test_the_policy_that_the_guard_writes_is_read() -> None:
     [b"", b"[]", b"{}", b'{"trust": 1}', json.dumps({"trust": {}, "repositories": {}}).encode()],
 )
 def test_what_is_no_policy_is_refused(content: bytes) -> None:
-    with pytest.raises(ControlError, match="no policy of git_guard"):
+    with pytest.raises(ControlError, match="not a policy file of git_guard"):
         guarded(content, "policy.json")

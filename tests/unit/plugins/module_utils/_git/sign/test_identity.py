@@ -13,10 +13,10 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan imp
 from ansible_collections.twinguard.hardening.plugins.module_utils._git.sign import (
     identity as signing,
 )
+from ansible_collections.twinguard.hardening.plugins.module_utils._git.sign.reasons import explain
 from ansible_collections.twinguard.hardening.plugins.module_utils._git.sign.spec import (
     ARGUMENT_SPEC,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._git.sign.why import why
 
 OPTIONS = ARGUMENT_SPEC["identities"]["options"]
 LINE = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILEhHBHmBXM1NDJUwTrzSjo+5EBO7gMaoxvBhXdAhSmm"
@@ -75,22 +75,22 @@ def test_identities_come_in_the_order_in_which_git_reads_their_files() -> None:
         ({"repository": "/x"}, "scope repository"),
         ({"scope": "repository", "user": None}, "give a path"),
         ({"scope": "repository", "repository": "x"}, "not absolute"),
-        ({"key": None}, "no file and no key"),
-        ({"key": "id"}, "no file and no key"),
+        ({"key": None}, "neither a file nor a key"),
+        ({"key": "id"}, "neither a file nor a key"),
         ({"key": "key::nonsense"}, "key::ssh-ed25519"),
         ({"key": "-----BEGIN OPENSSH PRIVATE KEY-----"}, "this is a private key"),
         ({"key": "~/a\nb"}, "control character"),
         ({"key": "key::" + LINE, "create": True}, "private file"),
         ({"key": "~/.ssh/id.pub", "create": True}, "private file"),
         ({"scope": "system", "create": True}, "private file"),
-        ({"format": "openpgp"}, "no fingerprint"),
+        ({"format": "openpgp"}, "not a fingerprint"),
         ({"format": "openpgp", "key": None}, "which key"),
         ({"format": "openpgp", "key": None, "create": True}, "owner"),
         ({"format": "x509", "key": "0123456789ABCDEF", "create": True}, "issued, not made"),
         ({"passphrase_file": "secret"}, "not absolute"),
         ({"agent_socket": "agent"}, "not absolute"),
         ({"agent_socket": "/" + "a" * 107}, "at most 107 bytes"),
-        ({"email": "a b@x"}, "no address"),
+        ({"email": "a b@x"}, "not an email address"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(given: dict[str, Any], words: str) -> None:
@@ -165,7 +165,7 @@ def test_an_old_git_is_told_so(said: str, git: str, old: bool) -> None:
             "agent",
             "agent_socket",
         ),
-        ("error: Couldn't load public key /k: No such file or directory?", "key", "no key file /k"),
+        ("error: Couldn't load public key /k: No such file or directory?", "key", "key file /k does not exist"),
         (
             "Permissions 0644 for '/k' are too open.\nNo private key found for \"/k\"",
             "mode",
@@ -175,15 +175,15 @@ def test_an_old_git_is_told_so(said: str, git: str, old: bool) -> None:
         ("Author identity unknown\n\n*** Please tell me who you are.", "author", "name and email"),
         ("fatal: invalid value for 'gpg.format': 'ssh'", "version", "2.34"),
         ("unknown option -- Y", "version", "8.2"),
-        ("gpg: can't connect to the agent: IPC connect call failed", "socket", "no agent"),
+        ("gpg: can't connect to the agent: IPC connect call failed", "socket", "cannot reach its agent"),
         ("No principal matched.", "trust", "allowed signers"),
         ("git took longer than 30 seconds", "time", "touch"),
         ("error: something new\nfatal: failed to write commit object", "other", "something new"),
-        ("", "other", "without a word"),
+        ("", "other", "gave no reason"),
     ],
 )
 def test_each_failure_has_its_sentence(said: str, kind: str, words: str) -> None:
-    found, sentence = why(said)
+    found, sentence = explain(said)
     assert found == kind
     assert words in sentence
     assert "\n" not in sentence
