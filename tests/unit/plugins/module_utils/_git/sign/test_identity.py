@@ -165,7 +165,11 @@ def test_an_old_git_is_told_so(said: str, git: str, old: bool) -> None:
             "agent",
             "agent_socket",
         ),
-        ("error: Couldn't load public key /k: No such file or directory?", "key", "key file /k does not exist"),
+        (
+            "error: Couldn't load public key /k: No such file or directory?",
+            "key",
+            "key file /k does not exist",
+        ),
         (
             "Permissions 0644 for '/k' are too open.\nNo private key found for \"/k\"",
             "mode",
@@ -175,7 +179,11 @@ def test_an_old_git_is_told_so(said: str, git: str, old: bool) -> None:
         ("Author identity unknown\n\n*** Please tell me who you are.", "author", "name and email"),
         ("fatal: invalid value for 'gpg.format': 'ssh'", "version", "2.34"),
         ("unknown option -- Y", "version", "8.2"),
-        ("gpg: can't connect to the agent: IPC connect call failed", "socket", "cannot reach its agent"),
+        (
+            "gpg: can't connect to the agent: IPC connect call failed",
+            "socket",
+            "cannot reach its agent",
+        ),
         ("No principal matched.", "trust", "allowed signers"),
         ("git took longer than 30 seconds", "time", "touch"),
         ("error: something new\nfatal: failed to write commit object", "other", "something new"),
