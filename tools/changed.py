@@ -129,7 +129,7 @@ def choose(changed: Sequence[str], files: Mapping[str, str]) -> Chosen:
 
 def _git(*words: str) -> list[str]:
     """Return what git lists, each name ended by a zero."""
-    return [one for one in run(["git", *words], "ask git", quiet=True).split("\0") if one]
+    return [one for one in run(["git", *words], "ask git", quiet=True).split("\0") if one.strip()]
 
 
 def look(env: Mapping[str, str]) -> tuple[str, Chosen]:
@@ -141,8 +141,9 @@ def look(env: Mapping[str, str]) -> tuple[str, Chosen]:
         raise Problem(
             "CHANGED=1 is for developers and CI is set: leave CHANGED out to run all checks."
         )
+    # That of a server comes last, and tells also what was committed to main here.
     mains = _git("for-each-ref", "--format=%(refname)%00", "refs/heads/main", "refs/remotes/*/main")
-    bases = [_git("merge-base", "HEAD", main.strip()) for main in mains[:1]]
+    bases = [_git("merge-base", "HEAD", main.strip()) for main in mains[-1:]]
     base = bases[0][0].strip() if bases else "HEAD"
     new = _git("ls-files", "-z", "--others", "--exclude-standard")
     changed = [*_git("diff", "-z", "--name-only", "--no-renames", base), *new]

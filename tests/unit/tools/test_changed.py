@@ -127,6 +127,14 @@ def test_nothing_that_changed_is_no_success(monkeypatch: pytest.MonkeyPatch):
         changed.look({})
 
 
+def test_git_tells_of_this_checkout_what_changed_or_that_nothing_did():
+    try:
+        since, _chosen = changed.look({})
+    except Problem as problem:
+        since = str(problem).removeprefix("Nothing has changed since ").partition(":")[0]
+    assert since == "HEAD" or (len(since) == 12 and int(since, 16))
+
+
 def test_what_is_left_out_is_said(monkeypatch: pytest.MonkeyPatch, capsys):
     chosen = changed.Chosen({"ruff", "unit", "faults"}, [CONTRACT], ["git_guard"])
     monkeypatch.setattr(changed, "look", lambda _env: ("abc", chosen))
