@@ -30,7 +30,7 @@ def on_host(watches: int, rounds: int) -> dict[str, Any]:
     """All measurements; runs on the machine."""
     # Here, because only the machine has them in its path.
     from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch import (  # noqa: PLC0415
-        apply_io as audit_apply_io,
+        observe_io as audit_observe_io,
     )
     from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch import (  # noqa: PLC0415
         prove_io as audit_prove_io,
@@ -38,10 +38,13 @@ def on_host(watches: int, rounds: int) -> dict[str, Any]:
 
     started: list[str] = []
 
-    def run(argv: Any) -> tuple[int, str, str]:
-        started.append(argv[0])
-        done = subprocess.run(list(argv), capture_output=True, text=True, check=False)
-        return done.returncode, done.stdout, done.stderr
+    counting = False
+
+    def count(event: str, arguments: Any) -> None:
+        if counting and event == "subprocess.Popen":
+            started.append(str(arguments[0]))
+
+    sys.addaudithook(count)
 
     for number in range(watches):
         os.makedirs(f"/srv/models/m{number:04}", exist_ok=True)
@@ -68,8 +71,12 @@ def on_host(watches: int, rounds: int) -> dict[str, Any]:
     }
 
     def read_and_plan() -> bool:
-        host = audit_apply_io.Host(params, run)
-        return bool(host.plan(host.observe()).plan.changed)
+        nonlocal counting
+        counting = True
+        host = audit_observe_io.Host(params)
+        changed = bool(host.plan(host.observe()).plan.changed)
+        counting = False
+        return changed
 
     def listed() -> int:
         return subprocess.run(["auditctl", "-l"], stdout=subprocess.DEVNULL, check=True).returncode
@@ -78,7 +85,7 @@ def on_host(watches: int, rounds: int) -> dict[str, Any]:
         return subprocess.run([sys.executable, "-c", "pass"], check=True).returncode
 
     begun = time.monotonic()
-    audit_prove_io.enforce(audit_apply_io.Host(params, run), check=False)
+    audit_prove_io.enforce(audit_observe_io.Host(params), check=False)
     first = time.monotonic() - begun
     changed = read_and_plan()
     started.clear()

@@ -17,7 +17,7 @@ description:
     by their key, and tells who did what to which file with which program.
   - With O(expected) each event that no entry allows is marked, and the control C(audit.access) fails.
   - Needs no program on the host. Memory does not grow with the log.
-  - Records of changes to audit rules are no accesses and are left out.
+  - Records of changes to audit rules are not accesses and are left out.
 notes:
   - Rotated files that were compressed are not read.
   - What a process does with a file that it has opened is not in the log; opening is.
@@ -271,7 +271,7 @@ incomplete:
   returned: success
   type: int
 malformed:
-  description: How many lines seem to be ours and are no whole record.
+  description: How many lines seem to be ours and are not whole records.
   returned: success
   type: int
 log:

@@ -237,7 +237,7 @@ rearmed:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._audit.watch.apply_io import Host
+from ..module_utils._audit.watch.observe_io import Host
 from ..module_utils._audit.watch.prove_io import enforce
 from ..module_utils._audit.watch.spec import ARGUMENT_SPEC
 from ..module_utils._core.conclude import conclude

@@ -43,7 +43,7 @@ def message(kind: int, sequence: int, body: bytes, flags: int = 0) -> bytes:
 class FakeKernel:
     """A socket with a kernel behind it that holds rules as bytes and answers as Linux does.
 
-    `before(kind, sequence)` may give datagrams that come first; `fails` maps a kind to the errno of its receipt.
+    `before(kind, sequence)` may give datagrams that come first; `fails` maps a kind to the errno of its acknowledgement.
     """
 
     def __init__(self, rules: tuple[bytes, ...] = ()) -> None:
@@ -54,7 +54,7 @@ class FakeKernel:
         self.sender = 0
         self.status = struct.pack("=11I", 0, 1, 1, 321, 0, 8192, 7, 2, 0x7F, 0, 0)
         self.closed = False
-        self.receipts = True
+        self.acknowledgements = True
         self.connections = 0
         self.losses: list[int] = []  # kinds whose next answer loses its last part unnoticed
         self.flags = 0
@@ -73,11 +73,11 @@ class FakeKernel:
         self.sent.append((kind, data[16:]))
         self._waiting.extend(self.before(kind, sequence))
         number = self.fails.get(kind, 0) or self._change(kind, data[16:])
-        receipt = struct.pack("=i", -number) + data[:16]
+        acknowledgement = struct.pack("=i", -number) + data[:16]
         answers = [] if number else self._answers(kind, sequence)
-        # Linux sends answers and receipt from two threads: here the receipt comes in the middle.
-        if self.receipts:
-            answers.insert(len(answers) // 2, message(ERROR, sequence, receipt))
+        # Linux sends answers and acknowledgement from two threads: here the acknowledgement comes in the middle.
+        if self.acknowledgements:
+            answers.insert(len(answers) // 2, message(ERROR, sequence, acknowledgement))
         if kind in self.losses:
             self.losses.remove(kind)
             answers = answers[:-2]

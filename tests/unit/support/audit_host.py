@@ -29,8 +29,8 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch.s
     after,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch.watch import (
-    Spot,
-    settle,
+    Target,
+    resolve_watches,
 )
 
 ARCHES = (X86_64, I386)
@@ -72,24 +72,26 @@ def options(*watches: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {**given, **changes}
 
 
-def spot(path: str, kind: str = "directory") -> Spot:
+def target(path: str, kind: str = "directory") -> Target:
     """What is at a path; each path has an inode of its own."""
     number = sum(ord(letter) << place for place, letter in enumerate(path))
-    return Spot(path.rstrip("/"), kind, f"1:{number}" if kind != "missing" else "")
+    return Target(path.rstrip("/"), kind, f"1:{number}" if kind != "missing" else "")
 
 
-def want(*watches: dict[str, Any], spots: dict[str, Spot] | None = None, **changes: Any) -> Want:
-    """What a task with these watches asks for; every path is a directory unless `spots` says otherwise."""
+def want(
+    *watches: dict[str, Any], targets: dict[str, Target] | None = None, **changes: Any
+) -> Want:
+    """What a task with these watches asks for; every path is a directory unless `targets` says otherwise."""
     params = options(*watches, **changes)
-    places = {one["path"]: spot(one["path"]) for one in watches}
-    places.update(spots or {})
+    places = {one["path"]: target(one["path"]) for one in watches}
+    places.update(targets or {})
     programs = {
-        who["executable"]: Spot(who["executable"] + "-1", "file")
+        who["executable"]: Target(who["executable"] + "-1", "file")
         for one in watches
         for who in one["allowed_readers"]
         if who["executable"]
     }
-    return Want(params, settle(params, places, USERS, programs), ARCHES)
+    return Want(params, resolve_watches(params, places, USERS, programs), ARCHES)
 
 
 def rule(line: str) -> Rule:
@@ -115,7 +117,7 @@ def status(**changes: int) -> Status:
 
 def converged(wanted: Want, others: Sequence[Rule] = (), **changes: Any) -> Found:
     """A host on which everything is as wanted."""
-    identities = {path: spot(path).identity for path in anchors(wanted.watches)}
+    identities = {path: target(path).identity for path in anchors(wanted.watches)}
     boot = ["## made", "-D", *wanted.lines]
     limit = wanted.params["backlog_limit"]
     boot += [f"-b {limit}"] if limit is not None else []

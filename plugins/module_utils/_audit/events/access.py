@@ -19,7 +19,7 @@ class Evidence:
     """What the log was like."""
 
     files: int
-    no_audit: str  # why this kernel has no audit for us; empty when it has, or when nobody asked
+    no_audit: str  # the reason why this kernel has no audit for us; empty when it has, or when it was not asked
     oldest: bytes  # the id of the first event that the log holds
     lost: bool  # the place up to which it was read last was rotated away
     malformed: int
@@ -45,7 +45,7 @@ def _verdict(query: Query, bad: int, evidence: Evidence) -> Tuple[str, str]:
     if evidence.no_audit:
         return "not_applicable", "there is no audit log: " + evidence.no_audit
     if not evidence.files:
-        return "unknown", "there is no audit log; is auditd installed and running?"
+        return "unknown", "there is no audit log: install auditd and start it"
     if query.expected is None:
         return "not_applicable", _NO_LIST
     if bad:

@@ -43,7 +43,7 @@ class Part(NamedTuple):
 
 @dataclass
 class Reading:
-    """What became of the log, beside the events."""
+    """The state of the log, beside its events."""
 
     files: List[str] = field(default_factory=list)
     oldest: bytes = b""  # the id of the first event that the log still holds

@@ -127,7 +127,7 @@ def _expected(
 def _check_key(option: str, key: str) -> None:
     if not key or len(key.encode("utf-8", "surrogateescape")) > KEY_MAX or "\x01" in key:
         raise ControlError(
-            option, key, "is no key of an audit rule", "use 1 to %d bytes of one key" % KEY_MAX
+            option, key, "not a key of an audit rule", "use 1 to %d bytes of one key" % KEY_MAX
         )
 
 
@@ -149,14 +149,14 @@ def _time(option: str, value: Union[str, None]) -> Union[int, None]:
         return int(float(text) * 1000)
     iso = _ISO.match(text)
     if not iso:
-        raise ControlError(option, text, "is no time with a zone", fix)
+        raise ControlError(option, text, "not a time with a zone", fix)
     date, clock, fraction, zone = iso.groups()
     zone = "+0000" if zone in "Zz" else zone.replace(":", "")
     clock = clock if clock.count(":") == 2 else clock + ":00"
     try:
         at = datetime.strptime(date + clock + zone, "%Y-%m-%d%H:%M:%S%z")
     except ValueError:
-        raise ControlError(option, text, "is no time with a zone", fix) from None
+        raise ControlError(option, text, "not a time with a zone", fix) from None
     return (at - _EPOCH) // timedelta(milliseconds=1) + int(float(fraction or 0) * 1000)
 
 

@@ -124,7 +124,7 @@ def operation_of(call: Call, name: str, lines: bytes = b"") -> str:
 
 
 def parse_lines(lines: bytes) -> List[Record]:
-    """The records behind the call; what is no record is left out."""
+    """The records behind the call; what is not a record is left out."""
     found = [parse_record(line) for line in lines.split(b"\n")[1:]]
     return [one for one in found if one]
 

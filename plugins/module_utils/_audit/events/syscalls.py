@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a system call does to a file, told from its number and its arguments (pure)."""
+"""What a system call does to a file, by its number and its arguments (pure)."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def flags_argument(name: str) -> Union[int, None]:
 def operation(name: str, flags: Union[int, None]) -> str:
     """What the call does to the file.
 
-    An open whose flags are not known counts as a write: too much is said rather than too little.
+    An open whose flags are not known counts as a write: rather too many writes than too few.
     """
     if name in ("open", "openat", "openat2", "open_by_handle_at"):
         if flags is None:

@@ -118,7 +118,7 @@ _UNNAMED = "field_"
 
 
 class AuditCodecError(HardeningError, ValueError):
-    """Bytes or a text that are no rule, or a rule that cannot be put into bytes or text."""
+    """Bytes or a text that are not a rule, or a rule that cannot be put into bytes or text."""
 
 
 def parse_rule(blob: bytes) -> Rule:

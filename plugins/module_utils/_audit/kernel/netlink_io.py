@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The kernel's audit system over netlink: its status and its rules, read and changed (I/O).
 
-with Kernel.open() as kernel:      # NoAudit: this kernel has none for us, and why
+with Kernel.open() as kernel:      # NoAudit: this kernel has none for us; it gives the reason
     for rule in kernel.rules(): ...
 """
 
@@ -72,7 +72,7 @@ class AuditError(HardeningError):
 
 
 class NoAudit(HardeningError):
-    """There is no audit system for us here; ``reason`` says why in words."""
+    """There is no audit system for us here, for this ``reason``."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -139,7 +139,7 @@ class Kernel:
         self._write(_ADD, build_rule(rule, first), "the rule was not added", _NOT_ADDED)
 
     def delete(self, rule: Rule) -> None:
-        """Delete a rule given exactly as rules() told it. errno ENOENT: there is none."""
+        """Delete a rule given exactly as rules() returned it. errno ENOENT: it does not exist."""
         self._write(_DELETE, build_rule(rule), "the rule was not deleted", _NOT_DELETED)
 
     def set_enabled(self, number: int) -> None:
@@ -164,8 +164,8 @@ class Kernel:
         try:
             self._ask(kind, body)
         except AuditError as error:
-            why = words.get(error.errno)
-            raise AuditError(f"{what}: {why}" if why else what, error.errno) from error
+            reason = words.get(error.errno)
+            raise AuditError(f"{what}: {reason}" if reason else what, error.errno) from error
 
     def _read(self, kind: int) -> List[bytes]:
         """Ask for something; again, on a new socket, when a part of the answer did not fit.
@@ -183,9 +183,9 @@ class Kernel:
         return self._ask(kind, b"")
 
     def _ask(self, kind: int, body: bytes) -> List[bytes]:
-        """Send one request; the answers of its kind, once all of them and its receipt are there.
+        """Send one request; the answers of its kind, once all of them and its acknowledgement are there.
 
-        The kernel sends the receipt and the answers from different threads: either may come first.
+        The kernel sends the acknowledgement and the answers from different threads: either may come first.
         """
         self._sequence += 1
         deadline = time.monotonic() + self._patience
@@ -196,14 +196,14 @@ class Kernel:
         except OSError as error:
             raise _told("the request was not sent", error) from error
         answers: List[bytes] = []
-        receipt, complete = False, kind not in (_GET, _LIST)
-        while not (receipt and complete):
+        acknowledgement, complete = False, kind not in (_GET, _LIST)
+        while not (acknowledgement and complete):
             for found, sequence, payload in self._receive():
                 if sequence != self._sequence:
                     continue  # what is left of a request that failed
                 if found == _ERROR:
-                    _check_receipt(payload)
-                    receipt = True
+                    _check_acknowledgement(payload)
+                    acknowledgement = True
                 elif found == kind:
                     answers.append(payload)
                 complete = complete or found == (_DONE if kind == _LIST else _GET)
@@ -256,9 +256,9 @@ def _messages(data: memoryview) -> List[Tuple[int, int, bytes]]:
     return found
 
 
-def _check_receipt(payload: bytes) -> None:
+def _check_acknowledgement(payload: bytes) -> None:
     if len(payload) < _NUMBER.size:
-        raise AuditError("a receipt of the kernel ends early", errno.EPROTO)
+        raise AuditError("truncated netlink acknowledgement", errno.EPROTO)
     (number,) = _NUMBER.unpack_from(payload)
     if number:
         raise AuditError("the kernel refused", -number)

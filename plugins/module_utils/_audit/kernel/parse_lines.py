@@ -140,7 +140,7 @@ class _Draft:
         elif option == "-C":
             self._fields.append(_compared(value))
         else:
-            raise AuditCodecError(f"'{option}' is no option of a rule")
+            raise AuditCodecError(f"'{option}' is not an option of a rule")
 
     def _take_calls(self, value: str) -> None:
         self._asked = True
@@ -199,7 +199,7 @@ def _list_of(value: str) -> Tuple[str, str]:
 def _split(value: str) -> Tuple[str, str, str]:
     parts = _OPERATOR.split(value, 1)
     if len(parts) != 3 or not parts[2]:
-        raise AuditCodecError(f"'{value}' is no comparison")
+        raise AuditCodecError(f"'{value}' is not a comparison")
     return parts[0], parts[1], parts[2]
 
 

@@ -80,7 +80,7 @@ def show(rule: Rule) -> str:
 def render_line(rule: Rule) -> str:
     """The line that makes auditctl load the rule; AuditCodecError where no line can."""
     if rule.action not in ACTIONS or rule.filter not in FILTERS:
-        raise AuditCodecError(f"{rule.action},{rule.filter} is no list of rules")
+        raise AuditCodecError(f"{rule.action},{rule.filter} is not a list of rules")
     words = [f"-a {rule.action},{rule.filter}"]
     arch = rule.field("arch")
     calls = _calls_words(rule, arch)

@@ -59,7 +59,7 @@ class Status:
     enabled: int  # 0 off, 1 on, 2 on and locked until reboot
     failure: int  # 0 silent, 1 printk, 2 panic
     pid: int  # of the daemon that takes the records; 0 when there is none
-    rate_limit: int  # records a second; 0 is no limit
+    rate_limit: int  # records a second; 0 means without limit
     backlog_limit: int
     lost: int
     backlog: int

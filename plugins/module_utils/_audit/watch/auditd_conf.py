@@ -114,7 +114,7 @@ def _value(name: str, value: Any) -> str:
             100 if text.endswith("%") else 1 << 31
         ):
             raise ControlError(
-                option, value, "it is no size", "give megabytes, or percent such as '10%'"
+                option, value, "not a size", "give megabytes, or percent such as '10%'"
             )
     elif not _WORD.fullmatch(text):
         raise ControlError(
@@ -140,7 +140,7 @@ def _check_order(settings: Mapping[str, str]) -> None:
 
 
 def log_path(text: str) -> str:
-    """Where auditd writes; '' when it was told not to."""
+    """Where auditd writes; '' when it is set to write no log."""
     settings = read(text)
     writes = settings.get("write_logs", "yes").lower() != "no"
     if not writes or settings.get("log_format", "").lower() == "nolog":

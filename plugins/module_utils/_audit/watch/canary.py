@@ -26,15 +26,15 @@ _NAME = re.compile(rb' name=(?:"([^"]*)"|([0-9A-F]+)) ')
 
 
 @dataclass(frozen=True)
-class Act:
-    """One access: what is done to which path. `watch` is the number of the watch that must see it.
+class Access:
+    """One canary access: what is done to which path. `watch` is the number of the watch that must see it.
 
-    `deed`: create (and remove at the end), write, attribute, read, list, execute (never does).
+    `operation`: create (and remove at the end), write, attribute, read, list, execute (never does).
     `instead`: what to do to the directory where nothing can be created; that leaves no record.
     """
 
     watch: int
-    deed: str
+    operation: str
     path: str
     instead: str = ""
 
@@ -54,16 +54,16 @@ class Event:
     names: Tuple[Tuple[str, str], ...]
 
 
-def acts(
+def accesses(
     number: int, watch: Watch, mounts: Sequence[str], reader: Tuple[int, str]
-) -> Tuple[Tuple[Act, ...], str]:
-    """The accesses that prove a watch, or none and why not.
+) -> Tuple[Tuple[Access, ...], str]:
+    """The accesses that prove a watch, or none and the reason.
 
     One for each rule of the watch that records, at its top and at each mount point below. `reader` is
     who we are (uid, executable): what is hidden from the watch when we do it proves nothing.
     """
-    if watch.spot.kind not in ("directory", "file"):
-        word = "does not exist yet" if watch.spot.kind == "missing" else "is a special file"
+    if watch.target.kind not in ("directory", "file"):
+        word = "does not exist yet" if watch.target.kind == "missing" else "is a special file"
         return (), f"{watch.resolved} {word}"
     masks = [watch.mask]
     if watch.readers:
@@ -74,16 +74,21 @@ def acts(
         masks = [watch.mask & ~READ] + ([] if hidden else [READ])
     found = []
     for place in (watch.resolved, *(mounts[:_PLACES_MAX] if watch.tree else ())):
-        deeds = [(_deed(watch.spot.kind, mask), mask) for mask in masks if mask]
-        found += [_act(number, deed, place, mask) for deed, mask in deeds if deed]
+        operations = [(_operation(watch.target.kind, mask), mask) for mask in masks if mask]
+        found += [
+            _access(number, operation, place, mask) for operation, mask in operations if operation
+        ]
     if found:
         return tuple(found), ""
     if watch.readers and not watch.mask & ~READ:
-        return (), "only reads are recorded, and this run is an allowed reader itself"
-    return (), "only execution is recorded, and the file is not ours to execute"
+        return (
+            (),
+            "only reads are recorded, and this run is itself an allowed reader, whose reads leave no record",
+        )
+    return (), "only execution is recorded, and a canary does not execute a file of others"
 
 
-def _deed(kind: str, mask: int) -> str:
+def _operation(kind: str, mask: int) -> str:
     directory = kind == "directory"
     if mask & WRITE:
         return "create" if directory else "write"
@@ -94,19 +99,19 @@ def _deed(kind: str, mask: int) -> str:
     return "execute" if directory and mask & EXECUTE else ""
 
 
-def _act(number: int, deed: str, place: str, mask: int) -> Act:
-    if deed not in ("create", "execute"):
-        return Act(number, deed, place)
+def _access(number: int, operation: str, place: str, mask: int) -> Access:
+    if operation not in ("create", "execute"):
+        return Access(number, operation, place)
     # Always the same name for a place, so that what a killed run left is removed by the next one.
     token = hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:12]
-    instead = _deed("directory", mask & (READ | ATTRIBUTE))
-    return Act(number, deed, f"{place.rstrip('/')}/{PREFIX}{token}", instead)
+    instead = _operation("directory", mask & (READ | ATTRIBUTE))
+    return Access(number, operation, f"{place.rstrip('/')}/{PREFIX}{token}", instead)
 
 
 def events(data: bytes, pid: int) -> List[Event]:
     """All events of one process in a piece of the log, in their order.
 
-    A line that is no record is no event. Records of other events may stand between those of one.
+    A line that is not a record is skipped. Records of other events may stand between those of one.
     """
     drafts: dict[Tuple[bytes, bytes], Tuple[List[str], List[Tuple[str, str]]]] = {}
     for line in data.split(b"\n"):
@@ -148,16 +153,16 @@ def _keys(rest: bytes) -> List[str]:
 
 @dataclass(frozen=True)
 class Proof:
-    """What became of the accesses of one run."""
+    """Which of the accesses of one run were recorded."""
 
-    unseen: Tuple[Act, ...]
+    unseen: Tuple[Access, ...]
     stolen: Mapping[
         int, str
-    ]  # by the number of the act: the key under which it was recorded instead
+    ]  # by the number of the access: the key under which it was recorded instead
     complete: bool  # whether the removals were seen as well, so that all events are known
 
 
-def judge(done: Sequence[Act], watches: Sequence[Watch], found: Iterable[Event]) -> Proof:
+def judge(done: Sequence[Access], watches: Sequence[Watch], found: Iterable[Event]) -> Proof:
     """Which accesses were not recorded under the key of their watch."""
     seen: set[Tuple[str, str]] = set()
     elsewhere: dict[str, str] = {}
@@ -169,24 +174,26 @@ def judge(done: Sequence[Act], watches: Sequence[Watch], found: Iterable[Event])
                 continue
             seen.update((key, name) for key in event.keys)
             elsewhere.setdefault(name, ", ".join(event.keys) or "no key")
-    unseen = tuple(act for act in done if not _was_seen(act, watches[act.watch].key, seen))
+    unseen = tuple(
+        access for access in done if not _was_seen(access, watches[access.watch].key, seen)
+    )
     stolen = {
-        number: elsewhere[act.path]
-        for number, act in enumerate(done)
-        if act in unseen and act.path in elsewhere
+        number: elsewhere[access.path]
+        for number, access in enumerate(done)
+        if access in unseen and access.path in elsewhere
     }
-    created = {act.path for act in done if (watches[act.watch].key, act.path) in seen}
-    created = {act.path for act in done if act.deed == "create"} & created
+    created = {access.path for access in done if (watches[access.watch].key, access.path) in seen}
+    created = {access.path for access in done if access.operation == "create"} & created
     return Proof(unseen, stolen, not unseen and created <= removed)
 
 
-def _was_seen(act: Act, key: str, seen: Collection[Tuple[str, str]]) -> bool:
+def _was_seen(access: Access, key: str, seen: Collection[Tuple[str, str]]) -> bool:
     # The instead is done only where nothing could be created, so either of the two will do.
-    return (key, act.path) in seen or (bool(act.instead) and (key, act.place) in seen)
+    return (key, access.path) in seen or (bool(access.instead) and (key, access.place) in seen)
 
 
 def recorded(before: bytes, boot_id: str, pid: int, found: Iterable[Event]) -> bytes:
-    """The record of all canaries with these events added; it begins anew after a reboot."""
+    """The record of all canaries with these events added; it is empty again after a reboot."""
     try:
         old = json.loads(before or b"{}")
         events_before: List[Any] = old["events"] if old["boot_id"] == boot_id else []

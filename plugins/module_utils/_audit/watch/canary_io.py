@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any, Callable, List, Mapping, NamedTuple, Sequence, Tuple
 
-from .canary import PREFIX, Act, Event, Proof, events, judge
+from .canary import PREFIX, Access, Event, Proof, events, judge
 from .watch import Watch
 
 _POLL = 0.05
@@ -58,18 +58,20 @@ class Tail:
             self.data += piece
 
 
-class Flown(NamedTuple):
-    """What became of the accesses: the process that made them, its events, the proof, and those that the
-    host refused in a way that leaves no record, with the reason.
+class CanaryRun(NamedTuple):
+    """The result of the accesses: the process that made them, its events, the proof, and the accesses that
+    the host refused in a way that leaves no record, with the reason.
     """
 
     pid: int
     events: List[Event]
     proof: Proof
-    refused: Mapping[Act, str]
+    refused: Mapping[Access, str]
 
 
-def fly(todo: Sequence[Act], watches: Sequence[Watch], log_path: str, seconds: float) -> Flown:
+def run_canaries(
+    todo: Sequence[Access], watches: Sequence[Watch], log_path: str, seconds: float
+) -> CanaryRun:
     """Do all accesses in one new process and wait for their events, `seconds` at most.
 
     Raises OSError if the log cannot be read.
@@ -78,16 +80,16 @@ def fly(todo: Sequence[Act], watches: Sequence[Watch], log_path: str, seconds: f
     try:
         deadline = time.monotonic() + seconds
         pid, answer = _in_child(lambda: _do_all(todo), deadline)
-        refused = {todo[number]: os.strerror(why) for number, why in answer}
-        made = [act for act in todo if act not in refused]
+        refused = {todo[number]: os.strerror(error) for number, error in answer}
+        made = [access for access in todo if access not in refused]
         while True:
             begun = time.monotonic()
             # The last line may be half written.
             found = events(tail.more().rpartition(b"\n")[0], pid)
             proof = judge(made, watches, found)
             if proof.complete or time.monotonic() > deadline:
-                return Flown(pid, found, proof, refused)
-            # The daemon shall get as much of the processor as we take.
+                return CanaryRun(pid, found, proof, refused)
+            # So that the daemon gets as much of the processor as we take.
             time.sleep(max(_POLL, time.monotonic() - begun))
     finally:
         tail.close()
@@ -124,26 +126,26 @@ def _in_child(work: Callable[[], Any], deadline: float) -> Tuple[int, List[List[
     return pid, json.loads(answer) if ended and answer else []
 
 
-def _do_all(todo: Sequence[Act]) -> List[Tuple[int, int]]:
+def _do_all(todo: Sequence[Access]) -> List[Tuple[int, int]]:
     """The accesses that left no record, by number, with the error.
 
     What else an access answers does not matter: one that was refused is recorded as well.
     """
     refused = []
-    for number, act in enumerate(todo):
+    for number, access in enumerate(todo):
         try:
-            _do(act)
+            _do(access)
         except OSError as error:
-            if act.deed in ("create", "execute") and not isinstance(error, _Executed):
-                if act.instead:
+            if access.operation in ("create", "execute") and not isinstance(error, _Executed):
+                if access.instead:
                     with contextlib.suppress(OSError):
-                        _do(Act(act.watch, act.instead, act.place))
+                        _do(Access(access.watch, access.instead, access.place))
                 else:
                     refused.append((number, error.errno or 0))
-    for act in todo:
-        if act.deed in ("create", "execute"):
+    for access in todo:
+        if access.operation in ("create", "execute"):
             with contextlib.suppress(OSError):
-                os.unlink(act.path)
+                os.unlink(access.path)
     return refused
 
 
@@ -151,36 +153,38 @@ class _Executed(OSError):
     """The kernel refused to execute the canary, as it should."""
 
 
-def _do(act: Act) -> None:
-    if act.deed in ("create", "execute"):
+def _do(access: Access) -> None:
+    if access.operation in ("create", "execute"):
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(act.path)  # of a killed run
-        os.close(os.open(act.path, _OPEN | os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        if act.deed == "execute":
+            os.unlink(access.path)  # of a killed run
+        os.close(os.open(access.path, _OPEN | os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        if access.operation == "execute":
             try:
                 # Nobody may execute it, root neither; the attempt is recorded.
-                os.execv(act.path, [act.path])  # noqa: S606
+                os.execv(access.path, [access.path])  # noqa: S606
             except OSError as error:
                 raise _Executed from error
-    elif act.deed == "attribute":
-        os.removexattr(act.path, _ATTRIBUTE)  # there is none
+    elif access.operation == "attribute":
+        os.removexattr(access.path, _ATTRIBUTE)  # there is none
     else:
         flags = {"write": os.O_WRONLY, "list": os.O_RDONLY | os.O_DIRECTORY}
-        # Whoever does not own a file may not leave its access time alone; it is not worth a failure.
+        # Only the owner of a file may ask to leave its access time alone; others open it without.
         for quiet in (os.O_NOATIME, 0):
             with contextlib.suppress(PermissionError):
-                os.close(os.open(act.path, _OPEN | flags.get(act.deed, os.O_RDONLY) | quiet))
+                os.close(
+                    os.open(access.path, _OPEN | flags.get(access.operation, os.O_RDONLY) | quiet)
+                )
                 return
 
 
-def _clean(todo: Sequence[Act]) -> None:
+def _clean(todo: Sequence[Access]) -> None:
     """Remove what a child that was killed could not."""
-    for act in todo:
-        name = act.path.rpartition("/")[2]
-        if act.deed in ("create", "execute") and name.startswith(PREFIX):
+    for access in todo:
+        name = access.path.rpartition("/")[2]
+        if access.operation in ("create", "execute") and name.startswith(PREFIX):
             with contextlib.suppress(OSError):
-                if os.path.lexists(act.path):
-                    os.unlink(act.path)
+                if os.path.lexists(access.path):
+                    os.unlink(access.path)
 
 
 def who_we_are() -> Tuple[int, str]:

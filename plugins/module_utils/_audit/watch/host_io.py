@@ -15,20 +15,20 @@ import stat
 from typing import Dict, Iterable, Iterator, Tuple, Union
 
 from ..._host.run_io import HostError, wait_until
-from .watch import Spot
+from .watch import Target
 
 IO_URING = "/proc/sys/kernel/io_uring_disabled"
 _IO_URING_SETUP = 425  # on every architecture
 _KERNEL_THREAD = 0x00200000
 
 
-def spots(paths: Iterable[str]) -> Dict[str, Spot]:
+def targets(paths: Iterable[str]) -> Dict[str, Target]:
     """What is at each path."""
     parents: Dict[str, str] = {}
-    return {path: _spot(path, parents) for path in paths}
+    return {path: _target(path, parents) for path in paths}
 
 
-def _spot(path: str, parents: Dict[str, str]) -> Spot:
+def _target(path: str, parents: Dict[str, str]) -> Target:
     # The directories above are looked up once for all paths in them.
     parent, name = os.path.split(path.rstrip("/"))
     if parent not in parents:
@@ -39,10 +39,10 @@ def _spot(path: str, parents: Dict[str, str]) -> Spot:
     found = _stat(resolved)
     if found is None:
         above = os.path.dirname(resolved)
-        return Spot(resolved, "missing" if os.path.isdir(above) else "nowhere")
+        return Target(resolved, "missing" if os.path.isdir(above) else "nowhere")
     kind = "directory" if stat.S_ISDIR(found.st_mode) else "other"
     kind = "file" if stat.S_ISREG(found.st_mode) else kind
-    return Spot(resolved, kind, _identity(found))
+    return Target(resolved, kind, _identity(found))
 
 
 def identities(paths: Iterable[str]) -> Dict[str, str]:
@@ -66,7 +66,7 @@ def _identity(found: os.stat_result) -> str:
 
 
 def uid_of(user: str) -> Union[int, None]:
-    """The number of a user given by name or number; None when there is no such user."""
+    """The number of a user given by name or number; None when the user does not exist."""
     if user.isdigit():
         return int(user) if int(user) < 0xFFFFFFFF else None
     try:
@@ -107,7 +107,7 @@ def block_io_uring() -> None:
 
 
 def audited_from_boot() -> bool:
-    """Whether the kernel was told to prepare every process for audit, the first one included."""
+    """Whether the kernel prepares every process for audit from boot on, the first one included."""
     words = text_of("/proc/cmdline").split()
     return "audit=1" in words or "audit=on" in words
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Prove the watches of a host by canaries, lock what is proven, and tell all of it (I/O)."""
+"""Prove the watches of a host by canaries, lock what is proven, and report the result (I/O)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any, Dict, List, Sequence, Set, Tuple
 
 from ..._files.transaction_io import DirSpec, FileSpec, read_file
 from . import canary, host_io, state, verdict
-from .apply_io import STATE_DIR, Host
-from .canary_io import Flown, fly, who_we_are
+from .apply_io import apply, arm_anew, lock, remember, write_state
+from .canary_io import CanaryRun, run_canaries, who_we_are
+from .observe_io import STATE_DIR, Host
 from .rearm import TURN
 from .steps import Steps
 
@@ -21,7 +22,7 @@ CANARIES = f"{STATE_DIR}/canaries.json"
 
 def enforce(host: Host, check: bool) -> Dict[str, Any]:
     """Read, plan, apply, prove; the result of the module."""
-    # Without audit there is nothing that the unit could be changing.
+    # Without audit the unit cannot be changing anything.
     if host.kernel is None:
         return _enforce(host, check)
     with host_io.turn(TURN, make=not check):
@@ -32,87 +33,87 @@ def _enforce(host: Host, check: bool) -> Dict[str, Any]:
     found = host.observe()
     actions = host.plan(found)
     if check:
-        return _result(host, found, actions, verdict.Flight())
+        return _result(host, found, actions, verdict.CanaryResults())
     if actions.plan.changed:
-        found = host.apply(found, actions)
-    flown, found = prove(host, found)
-    if actions.lock and not verdict.failures(verdict.controls(host.want, found, flown)):
-        host.lock()
+        found = apply(host, found, actions)
+    canaries, found = prove(host, found)
+    if actions.lock and not verdict.failures(verdict.controls(host.want, found, canaries)):
+        lock(host)
         found = host.observe()
-    return _result(host, found, actions, flown, applied=True)
+    return _result(host, found, actions, canaries, applied=True)
 
 
-def prove(host: Host, found: state.Found) -> Tuple[verdict.Flight, state.Found]:
-    """Fly the canaries. A watch that does not see its own is armed anew, once, and asked again."""
+def prove(host: Host, found: state.Found) -> Tuple[verdict.CanaryResults, state.Found]:
+    """Run the canaries. A watch that does not see its canary is armed anew, once, and tried again."""
     if found.status is None:
-        return verdict.Flight(), found
-    why_not = _why_not(host, found)
+        return verdict.CanaryResults(), found
+    why_not = _no_canary_because(host, found)
     if why_not:
-        host.remember(found, Steps())
-        return verdict.Flight(why_not=why_not), found
+        remember(host, found, Steps())
+        return verdict.CanaryResults(why_not=why_not), found
     watches, seconds = host.want.watches, int(host.params["canary_timeout"])
-    todo, unable = _acts(host, found)
-    flown = _fly(host, todo, unable)
-    # Where it is known why a watch is blind, arming it anew cannot help.
-    eyes = verdict.Sight(host.want, found)
-    numbers = {act.watch for act in flown.proof.unseen}
-    blind = {number for number in numbers if not eyes.blind(watches[number])}
+    todo, unable = _accesses(host, found)
+    canaries = _run_canaries(host, todo, unable)
+    # Where it is known reason a watch is blind, arming it anew cannot help.
+    visibility = verdict.Visibility(host.want, found)
+    numbers = {access.watch for access in canaries.proof.unseen}
+    blind = {number for number in numbers if not visibility.blind(watches[number])}
     rearmed: Sequence[str] = ()
     if blind and not found.locked:
-        host.arm_anew(blind)
+        arm_anew(host, blind)
         found = host.observe()
-        todo, unable = _acts(host, found)
-        flown = _fly(host, todo, unable)
+        todo, unable = _accesses(host, found)
+        canaries = _run_canaries(host, todo, unable)
         rearmed = sorted(watches[number].resolved for number in blind)
-    made = [act for act in todo if act not in flown.refused]
-    said = verdict.flight(watches, made, unable, flown.proof, seconds, rearmed)
+    made = [access for access in todo if access not in canaries.refused]
+    results = verdict.canary_results(watches, made, unable, canaries.proof, seconds, rearmed)
     by_result: Dict[str, List[int]] = {}
     for number in range(len(watches)):
-        by_result.setdefault(said.of(number)[0], []).append(number)
-    # Of what was not seen nobody may say later that it was armed.
-    host.remember(found, Steps(), by_result.get("pass", ()), by_result.get("fail", ()))
-    return said, host.observe()
+        by_result.setdefault(results.of(number)[0], []).append(number)
+    # What was not seen must not count as armed later.
+    remember(host, found, Steps(), by_result.get("pass", ()), by_result.get("fail", ()))
+    return results, host.observe()
 
 
-def _fly(host: Host, todo: Sequence[canary.Act], unable: Dict[int, str]) -> Flown:
-    flown = fly(todo, host.want.watches, host.log_path(), host.params["canary_timeout"])
-    for act, why in flown.refused.items():
-        unable[act.watch] = f"nothing can be created in {act.place}: {why}"
-    _record(flown.pid, flown.events)
-    return flown
+def _run_canaries(host: Host, todo: Sequence[canary.Access], unable: Dict[int, str]) -> CanaryRun:
+    canaries = run_canaries(todo, host.want.watches, host.log_path(), host.params["canary_timeout"])
+    for access, reason in canaries.refused.items():
+        unable[access.watch] = f"nothing can be created in {access.place}: {reason}"
+    _record(canaries.pid, canaries.events)
+    return canaries
 
 
-def _why_not(host: Host, found: state.Found) -> str:
+def _no_canary_because(host: Host, found: state.Found) -> str:
     if not host.params["canary"]:
         return "the option canary is off"
     if found.status is None or not found.status.pid or not found.status.enabled:
         return "no daemon takes the kernel's records, so that no log can show the test access"
     if not host.log_path():
-        return "auditd was told to write no log"
+        return "auditd is set to write no log (write_logs)"
     if not os.path.isfile(host.log_path()):
         return f"auditd has no log {host.log_path()} yet"
     return ""
 
 
-def _acts(host: Host, found: state.Found) -> Tuple[List[canary.Act], Dict[int, str]]:
+def _accesses(host: Host, found: state.Found) -> Tuple[List[canary.Access], Dict[int, str]]:
     who = who_we_are()
-    todo: List[canary.Act] = []
+    todo: List[canary.Access] = []
     unable: Dict[int, str] = {}
     for number, watch in enumerate(host.want.watches):
-        acts, why_not = canary.acts(number, watch, found.below.get(watch.anchor, ()), who)
-        todo += acts
+        accesses, why_not = canary.accesses(number, watch, found.below.get(watch.anchor, ()), who)
+        todo += accesses
         if why_not:
             unable[number] = why_not
     return todo, unable
 
 
 def _record(pid: int, events: Sequence[canary.Event]) -> None:
-    """So that no report takes our own test accesses for somebody's."""
+    """Remember our own test accesses, so that reports leave them out."""
     old = read_file(CANARIES)
     boot_id = host_io.text_of("/proc/sys/kernel/random/boot_id").strip()
     content = canary.recorded(old.content if old else b"", boot_id, pid, events)
     parents = [DirSpec(path, 0o700, 0, 0) for path in _parents() if not os.path.isdir(path)]
-    Host.write_state([*parents, FileSpec(CANARIES, content, 0o600, 0, 0)])
+    write_state([*parents, FileSpec(CANARIES, content, 0o600, 0, 0)])
 
 
 def _parents() -> Tuple[str, ...]:
@@ -123,16 +124,16 @@ def _result(
     host: Host,
     found: state.Found,
     actions: state.Actions,
-    flown: verdict.Flight,
+    canaries: verdict.CanaryResults,
     applied: bool = False,
 ) -> Dict[str, Any]:
     pending = [] if applied else [change.key for change in actions.files.changes]
-    controls = verdict.controls(host.want, found, flown, pending)
+    controls = verdict.controls(host.want, found, canaries, pending)
     status = found.status
     reboot = host.plan(found).reboot if applied else actions.reboot
     failures: Set[str] = set(verdict.failures(controls)) if applied else set()
     result = {
-        "changed": actions.plan.changed or bool(flown.rearmed),
+        "changed": actions.plan.changed or bool(canaries.rearmed),
         "diff": actions.plan.diff(),
         "controls": controls,
         "watches": verdict.watch_rows(host.want, controls),
@@ -140,7 +141,7 @@ def _result(
         "reboot_required": reboot or (found.locked and bool(failures)),
         "lost": status.lost - found.lost_before if status else 0,
         "blind_processes": list(found.blind),
-        "rearmed": list(flown.rearmed),
+        "rearmed": list(canaries.rearmed),
     }
     if failures:
         result["msg"] = "not in force: " + "; ".join(sorted(failures))

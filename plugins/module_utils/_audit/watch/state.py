@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is asked of a host's audit, what is found there, and the one plan between the two (pure)."""
+"""The wanted and the present state of a host's audit, and the one plan between the two (pure)."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Want:
     def files(
         self, conf: Union[str, None], auditctl: str
     ) -> List[Tuple[str, Union[bytes, None], int]]:
-        """Path, content (None: it shall not exist) and mode of each file that is managed."""
+        """Path, content (None: it must not exist) and mode of each file that is managed."""
         rules, limit = self.rules, self.params["backlog_limit"]
         lines = render_file((), HEADER)
         lines += f"-b {limit}\n".encode() if limit is not None else b""
@@ -98,7 +98,7 @@ class Want:
             text = merged(conf or "", settings)
             wanted.append((CONF_FILE, text.encode("utf-8", "surrogateescape"), 0o640))
         if self.params["block_io_uring"] is not None:
-            # The dash: a kernel that does not know it is no reason for a failed unit.
+            # The dash: the unit must not fail on a kernel that does not know the setting.
             line = f"# {HEADER}-kernel.io_uring_disabled = 2\n".encode()
             wanted.append((SYSCTL_FILE, line if self.params["block_io_uring"] else None, 0o644))
         units: List[Tuple[str, Union[bytes, None], int]] = [
@@ -139,7 +139,7 @@ class _Lines:
 
 @dataclass(frozen=True)
 class Found:
-    """What the host says, read once. Without audit (`no_audit` tells why) only the files count.
+    """The present state of the host, read once. Without audit (`no_audit` is the reason) only the files count.
 
     `identities`: directories held by watches, and what is mounted below them, with their inodes now;
     `armed` and `armed_mounts`: the same when the rules were last armed in this boot. `units`: the states
@@ -191,7 +191,7 @@ def _encoded(lines: Sequence[str]) -> bytes:
 
 
 def stale(watch: Watch, found: Found) -> Union[str, None]:
-    """Why a rule that the kernel lists no longer looks at this place; '' if it does, None if unknown."""
+    """The reason why a rule that the kernel lists no longer looks at this place; '' if it does, None if unknown."""
     before = found.armed.get(watch.anchor)
     if before is None:
         return None
@@ -253,9 +253,9 @@ def plan(want: Want, found: Found, files: Plan, unfinished: bool = False) -> Act
     join = join and (rules_d or bool(boot_problems(want, found)))
     changes = list(files.changes)
     if unfinished:
-        changes.append(Change("an earlier run", "cut short\n", "taken back\n"))
+        changes.append(Change("an earlier run", "cut short\n", "rolled back\n"))
     if join and not rules_d:
-        changes.append(Change(BOOT_FILE, "not what rules.d says\n", "joined anew\n"))
+        changes.append(Change(BOOT_FILE, "differs from rules.d\n", "made anew by augenrules\n"))
     if found.status is None:
         return Actions(Plan(tuple(changes)), files, join=join)
     status, params, free = found.status, want.params, not found.locked
@@ -315,11 +315,11 @@ def _live_changes(want: Want, found: Found, status: Status, actions: Actions) ->
 
 
 def _anew(want: Want, found: Found) -> FrozenSet[int]:
-    """Groups in which a place is no longer looked at. Where no canary will tell, doubt is enough."""
+    """Groups in which a place is no longer looked at. Without canaries, a doubt is enough."""
     numbers = set()
     for number, group in enumerate(want.clusters):
-        why = [stale(want.watches[one], found) for one in group]
-        if any(why) or (None in why and not want.params["canary"]):
+        reasons = [stale(want.watches[one], found) for one in group]
+        if any(reasons) or (None in reasons and not want.params["canary"]):
             numbers.add(number)
     return frozenset(numbers)
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is to be said of each watch and of audit as a whole (pure)."""
+"""Findings for each watch and for audit as a whole (pure)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, List, Mapping, Sequence, Tuple, Union
 from ..._core.controls import finding
 from ..kernel.rule_lines import canonical
 from ..kernel.syscall_sets import unseen_calls
-from .canary import Act, Proof
+from .canary import Access, Proof
 from .mounts import filesystem, overlays
 from .shadow import Shadow, hides, others, shadows
 from .state import LOCKED, Found, Want, boot_problems, stale
@@ -26,14 +26,14 @@ Result = Tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Flight:
-    """What the canaries of this run said, by the number of the watch: status and reason.
+class CanaryResults:
+    """The results of this run's canaries by the number of the watch: status and reason.
 
     `why_not` is the reason when none was made at all.
     """
 
     results: Mapping[int, Result] = field(default_factory=dict)
-    why_not: str = "check mode makes no canary"
+    why_not: str = "check mode makes no test access"
     rearmed: Tuple[str, ...] = ()
 
     def of(self, number: int) -> Result:
@@ -41,20 +41,20 @@ class Flight:
         return self.results.get(number, ("unknown", self.why_not))
 
 
-def flight(
+def canary_results(
     watches: Sequence[Watch],
-    acts: Sequence[Act],
+    accesses: Sequence[Access],
     unable: Mapping[int, str],
     proof: Proof,
     seconds: int,
     rearmed: Sequence[str] = (),
-) -> Flight:
-    """The results of all canaries of a run. `unable`: why some watches could have none."""
-    results: dict[int, Result] = {number: ("unknown", why) for number, why in unable.items()}
-    unseen = {act: number for number, act in enumerate(acts) if act in proof.unseen}
+) -> CanaryResults:
+    """The results of all canaries of a run. `unable`: the reason for each watch that could have none."""
+    results: dict[int, Result] = {number: ("unknown", reason) for number, reason in unable.items()}
+    unseen = {access: number for number, access in enumerate(accesses) if access in proof.unseen}
     for number in range(len(watches)):
-        mine = [act for act in acts if act.watch == number]
-        missed = [act for act in mine if act in unseen]
+        mine = [access for access in accesses if access.watch == number]
+        missed = [access for access in mine if access in unseen]
         if missed:
             key = proof.stolen.get(unseen[missed[0]], "")
             how = (
@@ -62,42 +62,42 @@ def flight(
             )
             results[number] = (
                 "fail",
-                f"{len(missed)} of {len(mine)} test accesses: {missed[0].deed} of {missed[0].path} {how} "
+                f"{len(missed)} of {len(mine)} test accesses: {missed[0].operation} of {missed[0].path} {how} "
                 f"{watches[number].key}" + ("" if key else f" within {seconds} seconds"),
             )
         elif mine:
             results[number] = ("pass", "")
-    return Flight(results, "", tuple(rearmed))
+    return CanaryResults(results, "", tuple(rearmed))
 
 
 def controls(
-    want: Want, found: Found, flown: Flight, pending: Sequence[str] = ()
+    want: Want, found: Found, canaries: CanaryResults, pending: Sequence[str] = ()
 ) -> List[dict[str, Any]]:
     """Every finding. `pending`: files that are not yet as wanted (in check mode)."""
     if found.status is None:
         return _not_applicable(want, found.no_audit)
     entries = [_rules(want, found, pending)]
-    eyes = Sight(want, found)
+    view = Visibility(want, found)
     for number, watch in enumerate(want.watches):
-        status, reason = sight(found, watch, eyes.blind(watch), flown.of(number))
-        shared = [one.sentence for one in eyes.shadows(watch) if not hides(one)]
+        status, reason = visibility(found, watch, view.blind(watch), canaries.of(number))
+        shared = [one.sentence for one in view.shadows(watch) if not hides(one)]
         evidence = {"resolved": watch.resolved, "key": watch.key, "shared": shared}
         entries.append(finding("audit.sight", watch.path, status, reason, evidence))
-        entries.append(finding("audit.canary", watch.path, *flown.of(number)))
+        entries.append(finding("audit.canary", watch.path, *canaries.of(number)))
     entries.append(_daemon(found))
     entries += _coverage(want, found)
     entries += _locked(want, found)
     return entries
 
 
-def _not_applicable(want: Want, why: str) -> List[dict[str, Any]]:
+def _not_applicable(want: Want, problem: str) -> List[dict[str, Any]]:
     resources = [("audit.rules", "kernel and boot")]
     for watch in want.watches:
         resources += [("audit.sight", watch.path), ("audit.canary", watch.path)]
     resources += [("audit.daemon", "auditd"), ("audit.coverage", "processes")]
     if want.params["immutable"] is not None:
         resources.append(("audit.locked", "audit rules"))
-    reason = f"the kernel gives no audit here: {why}"
+    reason = f"the kernel gives no audit here: {problem}"
     return [finding(name, resource, "not_applicable", reason) for name, resource in resources]
 
 
@@ -112,7 +112,7 @@ def _rules(want: Want, found: Found, pending: Sequence[str]) -> dict[str, Any]:
     elif boot:
         parts.append(f"/etc/audit/audit.rules, which is loaded at boot: {_some(boot)}")
     if kernel and found.locked:
-        parts.append("the rules are locked until the next boot")
+        parts.append("the rules are locked until the next boot: reboot to change them")
     evidence = {"kernel": list(kernel), "boot": list(boot), "rules": len(want.rules)}
     status = "fail" if parts else "pass"
     return finding("audit.rules", "kernel and boot", status, "; ".join(parts), evidence)
@@ -123,8 +123,8 @@ def _some(items: Sequence[str]) -> str:
     return ", ".join(items[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-class Sight:
-    """What can be told of each watch without an access; sorts the kernel's rules once for all of them."""
+class Visibility:
+    """What the rules alone show about each watch; sorts the kernel's rules once for all of them."""
 
     def __init__(self, want: Want, found: Found) -> None:
         self._want = want
@@ -145,7 +145,7 @@ class Sight:
         return shadows(self._others, watch, self._want.arches, kind)
 
     def blind(self, watch: Watch) -> str:
-        """Why a watch cannot see; '' if nothing speaks against it."""
+        """The reason why a watch cannot see; '' if there is none."""
         if self._found.status is not None and self._found.status.enabled == 0:
             return "audit is switched off (enabled 0)"
         wanted = rules_of(watch, self._want.arches)
@@ -163,10 +163,10 @@ class Sight:
         return ""
 
 
-def sight(found: Found, watch: Watch, why: str, canary: Result) -> Result:
-    """Whether a watch sees what it is for, and why not. `why`: what Sight.blind() said."""
-    if why:
-        return "fail", why
+def visibility(found: Found, watch: Watch, blind: str, canary: Result) -> Result:
+    """Whether a watch sees what it is for, and the reason if not. `blind`: from Visibility.blind()."""
+    if blind:
+        return "fail", blind
     if canary[0] == "fail":
         return "fail", "a test access was not seen: " + canary[1] + _kept(found, watch)
     if canary[0] == "pass":
@@ -177,7 +177,7 @@ def sight(found: Found, watch: Watch, why: str, canary: Result) -> Result:
     if doubt is None:
         return (
             "unknown",
-            "nothing has proven its rules since the last boot, or since they were found blind",
+            "its rules have not been proven since the last boot, or since they were found blind; run with canary: true",
         )
     return "pass", ""
 
@@ -197,7 +197,7 @@ def _kept(found: Found, watch: Watch) -> str:
 def _daemon(found: Found) -> dict[str, Any]:
     status = found.status
     if status is None:
-        raise RuntimeError("without audit there is no daemon to speak of")
+        raise RuntimeError("without audit there is no daemon")
     lost = status.lost - found.lost_before
     evidence = {"pid": status.pid, "lost": status.lost, "backlog_limit": status.backlog_limit}
     problem = ""
@@ -280,11 +280,11 @@ def _locked(want: Want, found: Found) -> List[dict[str, Any]]:
 
 
 def watch_rows(want: Want, entries: Sequence[Mapping[str, Any]]) -> List[dict[str, Any]]:
-    """One row of the result for each watch: `armed` is null where nobody can tell."""
-    said = {one["resource"]: one for one in entries if one["id"] == "audit.sight"}
+    """One row of the result for each watch: `armed` is null where that is not known."""
+    seen = {one["resource"]: one for one in entries if one["id"] == "audit.sight"}
     rows = []
     for watch in want.watches:
-        status, reason = (said[watch.path][name] for name in ("status", "reason"))
+        status, reason = (seen[watch.path][name] for name in ("status", "reason"))
         armed: Union[bool, None] = {"pass": True, "fail": False}.get(status)
         rows.append(
             {
@@ -304,10 +304,10 @@ def _through_link(watch: Watch) -> str:
 
 
 def failures(entries: Sequence[Mapping[str, Any]]) -> List[str]:
-    """What makes a run fail: watches that are not in force. What only weakens audit is told, no more."""
+    """What makes a run fail: watches that are not in force. What only weakens audit is reported."""
     hard = ("audit.rules", "audit.sight", "audit.canary", "audit.daemon")
     failed = [one for one in entries if one["id"] in hard and one["status"] == "fail"]
-    # A canary's failure is the reason of its sight's.
+    # A canary that failed is already the reason of the finding on visibility.
     known = {one["resource"] for one in failed if one["id"] == "audit.sight"}
     return [
         f"{one['resource']}: {one['reason']}"

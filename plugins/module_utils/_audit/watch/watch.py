@@ -23,7 +23,7 @@ _PATH_MAX = 4000
 
 
 @dataclass(frozen=True)
-class Spot:
+class Target:
     """What is at a path: its name without links, its kind and its identity.
 
     `kind`: directory, file, other, missing (its directory is there) or nowhere (not even that).
@@ -48,7 +48,7 @@ class Watch:
     """One watch, with everything looked up that the host had to be asked for."""
 
     path: str
-    spot: Spot
+    target: Target
     tree: bool
     mask: int
     key: str
@@ -56,8 +56,8 @@ class Watch:
 
     @property
     def resolved(self) -> str:
-        """The path that the kernel is told."""
-        return self.spot.resolved
+        """The path that the kernel gets."""
+        return self.target.resolved
 
     @property
     def permissions(self) -> str:
@@ -80,7 +80,7 @@ def inside(path: str, above: str) -> bool:
 
 
 def check_options(params: Mapping[str, Any]) -> None:
-    """Everything that can be told from the options alone; raises ControlError."""
+    """Check all that follows from the options alone; raises ControlError."""
     for number, one in enumerate(params["watches"]):
         where = f"watches[{number}]"
         _check_path(f"{where}.path", one["path"])
@@ -107,7 +107,7 @@ def check_options(params: Mapping[str, Any]) -> None:
         raise ControlError(
             "canary_timeout",
             params["canary_timeout"],
-            "it is no such time",
+            "not a number of seconds above zero",
             "give 1 to 600 seconds",
         )
 
@@ -176,26 +176,26 @@ def _check_rules_file(path: str) -> None:
         )
 
 
-def settle(
+def resolve_watches(
     params: Mapping[str, Any],
-    spots: Mapping[str, Spot],
+    targets: Mapping[str, Target],
     uids: Mapping[str, Union[int, None]],
-    programs: Mapping[str, Spot],
+    programs: Mapping[str, Target],
 ) -> Tuple[Watch, ...]:
     """The watches in the order of their rules: what lies deeper comes first, since the first match wins.
 
-    `spots` by path, `uids` by user (None: there is no such user), `programs` by executable. Raises
+    `targets` by path, `uids` by user (None: there is no such user), `programs` by executable. Raises
     ControlError for what this host cannot watch and for watches that contradict each other.
     """
     watches = []
     for number, one in enumerate(params["watches"]):
-        where, spot = f"watches[{number}]", spots[one["path"]]
-        _check_spot(f"{where}.path", one, spot)
+        where, target = f"watches[{number}]", targets[one["path"]]
+        _check_target(f"{where}.path", one, target)
         watches.append(
             Watch(
                 one["path"],
-                spot,
-                one["recursive"] and spot.kind == "directory",
+                target,
+                one["recursive"] and target.kind == "directory",
                 sum(_MASKS[letter] for letter in one["permissions"]),
                 one["key"],
                 _readers(f"{where}.allowed_readers", one["allowed_readers"], uids, programs),
@@ -207,13 +207,13 @@ def settle(
     return tuple(sorted(watches, key=lambda one: -one.resolved.count("/")))
 
 
-def _check_spot(option: str, one: Mapping[str, Any], spot: Spot) -> None:
-    if spot.kind == "nowhere":
-        parent = spot.resolved.rpartition("/")[0] or "/"
+def _check_target(option: str, one: Mapping[str, Any], target: Target) -> None:
+    if target.kind == "nowhere":
+        parent = target.resolved.rpartition("/")[0] or "/"
         raise ControlError(
             option, one["path"], f"its directory {parent} does not exist", "create it first"
         )
-    if spot.kind == "missing" and one["recursive"]:
+    if target.kind == "missing" and one["recursive"]:
         raise ControlError(
             option,
             one["path"],
@@ -221,14 +221,14 @@ def _check_spot(option: str, one: Mapping[str, Any], spot: Spot) -> None:
             "create it first, or set recursive to false for a file that is still to come",
         )
     # A link may lead where the options alone could not.
-    _check_path(option, spot.resolved)
+    _check_path(option, target.resolved)
 
 
 def _readers(
     option: str,
     asked: Sequence[Mapping[str, Any]],
     uids: Mapping[str, Union[int, None]],
-    programs: Mapping[str, Spot],
+    programs: Mapping[str, Target],
 ) -> Tuple[Reader, ...]:
     readers = set()
     for number, one in enumerate(asked):
@@ -243,15 +243,15 @@ def _readers(
                     "create the user first, or give its number",
                 )
         if one["executable"]:
-            spot = programs[one["executable"]]
-            if spot.kind != "file":
+            target = programs[one["executable"]]
+            if target.kind != "file":
                 raise ControlError(
                     f"{option}[{number}].executable",
                     one["executable"],
                     "this host has no such program",
                     "install it first",
                 )
-            program = spot.resolved
+            program = target.resolved
         readers.add(Reader(uid, program))
     return tuple(
         sorted(readers, key=lambda one: (one.executable, -1 if one.uid is None else one.uid))
@@ -261,19 +261,19 @@ def _readers(
 def _check_together(watches: Sequence[Watch]) -> None:
     seen: dict[str, Watch] = {}
     for one in watches:
-        for name in (one.resolved, one.spot.identity):
+        for name in (one.resolved, one.target.identity):
             other = seen.get(name) if name else None
             if other is not None:
                 raise ControlError(
                     "watches",
                     one.path,
-                    f"it is the same {one.spot.kind} as {other.path}, and the kernel would heed only "
+                    f"it is the same {one.target.kind} as {other.path}, and the kernel would heed only "
                     "the first of the two watches",
                     "make one watch of them",
                 )
         seen[one.resolved] = one
-        if one.spot.identity:
-            seen[one.spot.identity] = one
+        if one.target.identity:
+            seen[one.target.identity] = one
     # Looked up by what lies above, since every pair of many hundred watches would take seconds.
     reading = {one.resolved: one for one in watches if one.tree and one.mask & READ}
     for inner in (one for one in watches if one.readers):

@@ -19,7 +19,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._audit.kernel.
     NoAudit,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch import (
-    apply_io as audit_apply_io,
+    observe_io as audit_observe_io,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch.spec import (
     ARGUMENT_SPEC,
@@ -77,7 +77,7 @@ def test_without_audit_check_mode_shows_the_files_and_no_control_is_green(
 def test_where_auditd_is_not_installed_a_run_fails_in_one_sentence(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit_apply_io, "program", lambda _name: "")
+    monkeypatch.setattr(audit_observe_io, "program", lambda _name: "")
     code, result = run(capsys, {"path": str(tmp_path), "key": "twinguard_models"})
     assert (code, result["failed"]) == (1, True)
     assert result["msg"] == "auditd is not installed on this host: install its package first"

@@ -18,22 +18,22 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch i
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch.canary import (
     PREFIX,
     RECORD_MAX,
-    Act,
+    Access,
     Event,
-    acts,
+    accesses,
     events,
     judge,
     recorded,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch.canary_io import (
     Tail,
-    fly,
+    run_canaries,
     who_we_are,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch.watch import Spot
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch.watch import Target
 from ansible_collections.twinguard.hardening.tests.unit.support.audit_host import (
     reader,
-    spot,
+    target,
     want,
     watch,
 )
@@ -41,18 +41,18 @@ from ansible_collections.twinguard.hardening.tests.unit.support.audit_host impor
 NOBODY = (12345, "/usr/bin/nothing")
 
 
-def deeds(
+def operations(
     mounts: tuple[str, ...] = (),
     who: tuple[int, str] = NOBODY,
     kind: str = "directory",
     **changes: Any,
 ) -> list[str]:
-    made = want(watch(**changes), spots={"/srv/models": spot("/srv/models", kind)}).watches[0]
-    return [act.deed for act in acts(0, made, mounts, who)[0]]
+    made = want(watch(**changes), targets={"/srv/models": target("/srv/models", kind)}).watches[0]
+    return [access.operation for access in accesses(0, made, mounts, who)[0]]
 
 
 @pytest.mark.parametrize(
-    ("kind", "permissions", "deed"),
+    ("kind", "permissions", "operation"),
     [
         ("directory", "rwa", "create"),
         ("directory", "ra", "attribute"),
@@ -64,34 +64,34 @@ def deeds(
     ],
 )
 def test_each_kind_of_watch_has_an_access_that_proves_it(
-    kind: str, permissions: str, deed: str
+    kind: str, permissions: str, operation: str
 ) -> None:
-    assert deeds(kind=kind, permissions=permissions) == [deed]
+    assert operations(kind=kind, permissions=permissions) == [operation]
 
 
 def test_a_watch_with_allowed_readers_is_proven_for_reads_as_well() -> None:
-    assert deeds(allowed_readers=[reader("triton")]) == ["create", "list"]
+    assert operations(allowed_readers=[reader("triton")]) == ["create", "list"]
 
 
 def test_what_is_hidden_from_the_watch_when_we_do_it_proves_nothing() -> None:
     readers = [reader("990", "/opt/triton")]
-    assert deeds(allowed_readers=readers, who=(990, "/opt/triton-1")) == ["create"]
-    assert deeds(allowed_readers=readers, who=(990, "/usr/bin/python3")) == ["create", "list"]
+    assert operations(allowed_readers=readers, who=(990, "/opt/triton-1")) == ["create"]
+    assert operations(allowed_readers=readers, who=(990, "/usr/bin/python3")) == ["create", "list"]
     made = want(watch(permissions="r", allowed_readers=readers)).watches[0]
-    assert acts(0, made, (), (990, "/opt/triton-1"))[1].startswith("only reads are recorded")
+    assert accesses(0, made, (), (990, "/opt/triton-1"))[1].startswith("only reads are recorded")
 
 
 def test_every_mount_below_is_proven_and_their_number_is_bounded() -> None:
-    assert deeds(("/srv/models/a", "/srv/models/b")) == ["create"] * 3
+    assert operations(("/srv/models/a", "/srv/models/b")) == ["create"] * 3
     many = tuple(f"/srv/models/{number}" for number in range(500))
-    assert len(deeds(many)) == 33
+    assert len(operations(many)) == 33
 
 
 @pytest.mark.parametrize("kind", ["missing", "other"])
 def test_where_nothing_can_be_done_the_reason_is_told(kind: str) -> None:
-    spots = {"/srv/models": Spot("/srv/models", kind)}
-    made = want(watch(recursive=False), spots=spots).watches[0]
-    found, why = acts(0, made, (), NOBODY)
+    targets = {"/srv/models": Target("/srv/models", kind)}
+    made = want(watch(recursive=False), targets=targets).watches[0]
+    found, why = accesses(0, made, (), NOBODY)
     assert found == ()
     assert "/srv/models" in why
 
@@ -153,7 +153,8 @@ def test_a_value_that_looks_like_a_field_deceives_nobody() -> None:
 WATCHES = want(watch(), watch("/etc/keys", key="twinguard_keys")).watches
 KEYS = [one.key for one in WATCHES]
 DONE = [
-    Act(number, "create", f"{one.resolved}/{PREFIX}1", "list") for number, one in enumerate(WATCHES)
+    Access(number, "create", f"{one.resolved}/{PREFIX}1", "list")
+    for number, one in enumerate(WATCHES)
 ]
 
 
@@ -214,10 +215,10 @@ def test_a_canary_comes_and_goes_and_its_event_is_waited_for(
 ) -> None:
     models, log = str(tree / "models"), tree / "audit.log"
     watches = want(watch(models)).watches
-    todo = acts(0, watches[0], (), NOBODY)[0]
+    todo = accesses(0, watches[0], (), NOBODY)[0]
     real = audit_canary_io._do_all
 
-    def played(accesses: Sequence[Act]) -> list[tuple[int, int]]:
+    def played(accesses: Sequence[Access]) -> list[tuple[int, int]]:
         """Plays the kernel and auditd as well; runs in the process of the canary."""
         refused = real(accesses)
         with log.open("a") as stream:
@@ -227,26 +228,26 @@ def test_a_canary_comes_and_goes_and_its_event_is_waited_for(
         return refused
 
     monkeypatch.setattr(audit_canary_io, "_do_all", played)
-    flown = fly(todo, watches, str(log), 30)
-    assert flown.proof.complete
-    assert [one.serial for one in flown.events] == [100, 101]
-    assert flown.pid not in (0, os.getpid())
+    canaries = run_canaries(todo, watches, str(log), 30)
+    assert canaries.proof.complete
+    assert [one.serial for one in canaries.events] == [100, 101]
+    assert canaries.pid not in (0, os.getpid())
     assert os.listdir(models) == ["a.bin"]
 
 
 def test_without_an_event_the_canary_is_not_seen_and_leaves_nothing(tree: Path) -> None:
     watches = want(watch(str(tree / "models"))).watches
-    todo = acts(0, watches[0], (), NOBODY)[0]
-    flown = fly(todo, watches, str(tree / "audit.log"), 0.3)
-    assert flown.proof.unseen == tuple(todo)
+    todo = accesses(0, watches[0], (), NOBODY)[0]
+    canaries = run_canaries(todo, watches, str(tree / "audit.log"), 0.3)
+    assert canaries.proof.unseen == tuple(todo)
     assert os.listdir(tree / "models") == ["a.bin"]
 
 
 def test_what_a_killed_run_left_is_removed(tree: Path) -> None:
     watches = want(watch(str(tree / "models"))).watches
-    todo = acts(0, watches[0], (), NOBODY)[0]
+    todo = accesses(0, watches[0], (), NOBODY)[0]
     Path(todo[0].path).write_text("left over")
-    assert not fly(todo, watches, str(tree / "audit.log"), 0.3).refused
+    assert not run_canaries(todo, watches, str(tree / "audit.log"), 0.3).refused
     assert os.listdir(tree / "models") == ["a.bin"]
 
 
@@ -254,9 +255,9 @@ def test_a_file_is_neither_changed_nor_touched(tree: Path) -> None:
     path = tree / "models" / "a.bin"
     os.utime(path, ns=(1, 2))
     before = path.stat()
-    watches = want(watch(str(path)), spots={str(path): Spot(str(path), "file", "1:1")}).watches
-    todo = [Act(0, deed, str(path)) for deed in ("write", "read", "attribute")]
-    fly(todo, watches, str(tree / "audit.log"), 0.1)
+    watches = want(watch(str(path)), targets={str(path): Target(str(path), "file", "1:1")}).watches
+    todo = [Access(0, operation, str(path)) for operation in ("write", "read", "attribute")]
+    run_canaries(todo, watches, str(tree / "audit.log"), 0.1)
     after = path.stat()
     assert path.read_bytes() == b"weights"
     assert (before.st_mtime_ns, before.st_ctime_ns, before.st_atime_ns) == (
@@ -267,16 +268,16 @@ def test_a_file_is_neither_changed_nor_touched(tree: Path) -> None:
 
 
 def test_where_nothing_can_be_created_the_reason_is_told(tree: Path) -> None:
-    gone = Act(0, "create", str(tree / "gone" / f"{PREFIX}1"))
-    flown = fly([gone], want(watch()).watches, str(tree / "audit.log"), 0.1)
-    assert flown.refused == {gone: os.strerror(2)}
-    assert flown.proof.unseen == ()
+    gone = Access(0, "create", str(tree / "gone" / f"{PREFIX}1"))
+    canaries = run_canaries([gone], want(watch()).watches, str(tree / "audit.log"), 0.1)
+    assert canaries.refused == {gone: os.strerror(2)}
+    assert canaries.proof.unseen == ()
 
 
 def test_a_canary_is_never_executed(tree: Path) -> None:
-    act = Act(0, "execute", str(tree / "models" / f"{PREFIX}1"))
-    flown = fly([act], want(watch()).watches, str(tree / "audit.log"), 0.1)
-    assert flown.refused == {}
+    access = Access(0, "execute", str(tree / "models" / f"{PREFIX}1"))
+    canaries = run_canaries([access], want(watch()).watches, str(tree / "audit.log"), 0.1)
+    assert canaries.refused == {}
     assert os.listdir(tree / "models") == ["a.bin"]
 
 

@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch import rearm
 from ansible_collections.twinguard.hardening.tests.unit.support.audit_host import (
     reader,
-    spot,
+    target,
     want,
     watch,
 )
@@ -161,7 +161,7 @@ def test_the_path_unit_looks_at_the_directories_around() -> None:
         watch("/srv/models"),
         watch("/opt/100%/x"),
         watch("/etc/key"),
-        spots={"/etc/key": spot("/etc/key", "file")},
+        targets={"/etc/key": target("/etc/key", "file")},
     )
     lines = rearm.path_unit(made.watches).decode().splitlines()
     assert [line for line in lines if line.startswith("PathChanged=")] == [

@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch.canary import (
-    Act,
+    Access,
     Proof,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch.mounts import parse
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch.state import Found
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch.verdict import (
-    Flight,
+    CanaryResults,
+    canary_results,
     controls,
     failures,
-    flight,
     watch_rows,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch.watch import Spot
+from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch.watch import Target
 from ansible_collections.twinguard.hardening.tests.unit.support.audit_host import (
     RUNS,
     converged,
@@ -33,14 +33,16 @@ from ansible_collections.twinguard.hardening.tests.unit.support.audit_host impor
 )
 
 WANT = want(watch(), watch("/etc/keys", key="twinguard_keys"))
-FLOWN = Flight({0: ("pass", ""), 1: ("pass", "")}, "")
+FLOWN = CanaryResults({0: ("pass", ""), 1: ("pass", "")}, "")
 OVERLAY = parse(
     "33 22 0:42 / /merged rw - overlay none rw,lowerdir=/srv/models,upperdir=/u,workdir=/w\n"
 )
 
 
-def said(found: Found, flown: Flight = FLOWN, wanted: Any = WANT) -> dict[tuple[str, str], Any]:
-    return {(one["id"], one["resource"]): one for one in controls(wanted, found, flown)}
+def said(
+    found: Found, canaries: CanaryResults = FLOWN, wanted: Any = WANT
+) -> dict[tuple[str, str], Any]:
+    return {(one["id"], one["resource"]): one for one in controls(wanted, found, canaries)}
 
 
 def test_a_host_that_is_as_wanted_passes_everything() -> None:
@@ -52,7 +54,7 @@ def test_a_host_that_is_as_wanted_passes_everything() -> None:
 
 def test_without_audit_nothing_is_green_and_the_kernel_is_named() -> None:
     locked = want(watch(), immutable=True)
-    entries = controls(locked, Found(no_audit="this is a container"), Flight())
+    entries = controls(locked, Found(no_audit="this is a container"), CanaryResults())
     assert {one["status"] for one in entries} == {"not_applicable"}
     assert all(
         "the kernel gives no audit here: this is a container" in one["reason"] for one in entries
@@ -93,29 +95,29 @@ def test_a_watch_that_cannot_see_fails_even_if_its_canary_was_seen(
 def test_an_overlay_is_fine_when_what_it_shows_is_watched_too() -> None:
     both = want(watch(), watch("/merged"))
     found = converged(both, mounts=OVERLAY)
-    flown = Flight({0: ("pass", ""), 1: ("pass", "")}, "")
-    assert said(found, flown, both)["audit.sight", "/srv/models"]["status"] == "pass"
+    canaries = CanaryResults({0: ("pass", ""), 1: ("pass", "")}, "")
+    assert said(found, canaries, both)["audit.sight", "/srv/models"]["status"] == "pass"
 
 
 def test_what_a_canary_showed_beats_what_the_record_says() -> None:
     found = converged(WANT, armed={})
     assert said(found)["audit.sight", "/srv/models"]["status"] == "pass"
-    unproven = said(found, Flight())
+    unproven = said(found, CanaryResults())
     assert unproven["audit.sight", "/srv/models"]["status"] == "unknown"
-    assert unproven["audit.canary", "/srv/models"]["reason"] == "check mode makes no canary"
+    assert unproven["audit.canary", "/srv/models"]["reason"] == "check mode makes no test access"
 
 
 def test_a_replaced_directory_fails_as_long_as_no_canary_says_otherwise() -> None:
     found = converged(WANT, armed={"/srv/models": "1:1"})
-    assert "replaced" in said(found, Flight())["audit.sight", "/srv/models"]["reason"]
+    assert "replaced" in said(found, CanaryResults())["audit.sight", "/srv/models"]["reason"]
 
 
 def test_a_canary_that_was_not_seen_fails_its_watch_alone() -> None:
-    acts = [Act(0, "create", "/a/x"), Act(1, "create", "/b/x")]
-    missed = Proof((acts[0],), {}, complete=False)
-    flown = flight(WANT.watches, acts, {}, missed, 10)
+    accesses = [Access(0, "create", "/a/x"), Access(1, "create", "/b/x")]
+    missed = Proof((accesses[0],), {}, complete=False)
+    canaries = canary_results(WANT.watches, accesses, {}, missed, 10)
     first, second = (one.path for one in WANT.watches)
-    found = said(converged(WANT), flown)
+    found = said(converged(WANT), canaries)
     assert found["audit.sight", first]["status"] == found["audit.canary", first]["status"] == "fail"
     assert "within 10 seconds" in found["audit.canary", first]["reason"]
     assert found["audit.sight", second]["status"] == "pass"
@@ -124,22 +126,26 @@ def test_a_canary_that_was_not_seen_fails_its_watch_alone() -> None:
 def test_a_rule_of_others_for_the_same_directory_is_named_when_arming_anew_did_not_help() -> None:
     other = rule("-a always,exit -F arch=b64 -S unlink -F dir=/srv/models -F uid=33 -F key=other")
     found = converged(WANT, (other,))
-    flown = Flight({0: ("fail", "not seen"), 1: ("fail", "not seen")}, "")
-    reason = said(found, flown)["audit.sight", "/srv/models"]["reason"]
+    canaries = CanaryResults({0: ("fail", "not seen"), 1: ("fail", "not seen")}, "")
+    reason = said(found, canaries)["audit.sight", "/srv/models"]["reason"]
     assert (
         "'-a always,exit -F arch=b64 -S unlink -F dir=/srv/models -F uid=33 -F key=other' keeps"
         in reason
     )
-    assert "keeps" not in said(found, flown)["audit.sight", "/etc/keys"]["reason"]
+    assert "keeps" not in said(found, canaries)["audit.sight", "/etc/keys"]["reason"]
 
 
 def test_a_canary_under_another_key_names_that_key() -> None:
-    acts = [Act(0, "create", "/a/x")]
-    flown = flight(
-        WANT.watches, acts, {1: "no way"}, Proof((acts[0],), {0: "other"}, complete=False), 10
+    accesses = [Access(0, "create", "/a/x")]
+    canaries = canary_results(
+        WANT.watches,
+        accesses,
+        {1: "no way"},
+        Proof((accesses[0],), {0: "other"}, complete=False),
+        10,
     )
-    assert "recorded under other" in flown.of(0)[1]
-    assert flown.of(1) == ("unknown", "no way")
+    assert "recorded under other" in canaries.of(0)[1]
+    assert canaries.of(1) == ("unknown", "no way")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +187,7 @@ def test_io_uring_is_a_way_around_until_it_is_shut(
     value: str, asked: bool | None, verdict: str
 ) -> None:
     wanted = want(watch(), block_io_uring=asked)
-    found = said(converged(wanted, io_uring=value), Flight({0: ("pass", "")}), wanted)
+    found = said(converged(wanted, io_uring=value), CanaryResults({0: ("pass", "")}), wanted)
     assert found["audit.coverage", "io_uring"]["status"] == verdict
 
 
@@ -210,8 +216,8 @@ def test_an_open_kernel_fails_when_it_should_be_locked_and_the_other_way_round()
         wanted = want(watch(), immutable=asked)
         boot = converged(wanted).boot + ("-e 2\n" if asked else "")
         found = converged(wanted, status=status(enabled=enabled), boot=boot)
-        flown = Flight({0: ("pass", "")})
-        assert said(found, flown, wanted)["audit.locked", "audit rules"]["status"] == verdict
+        canaries = CanaryResults({0: ("pass", "")})
+        assert said(found, canaries, wanted)["audit.locked", "audit rules"]["status"] == verdict
     assert not [
         one for one in controls(WANT, converged(WANT), FLOWN) if one["id"] == "audit.locked"
     ]
@@ -221,7 +227,9 @@ def test_a_locked_kernel_that_differs_says_that_it_is_locked() -> None:
     found = converged(WANT, status=status(enabled=2), rules=())
     entry = said(found)["audit.rules", "kernel and boot"]
     assert entry["status"] == "fail"
-    assert entry["reason"].endswith("the rules are locked until the next boot")
+    assert entry["reason"].endswith(
+        "the rules are locked until the next boot: reboot to change them"
+    )
 
 
 def test_files_that_are_still_to_be_written_fail_in_check_mode() -> None:
@@ -230,8 +238,10 @@ def test_files_that_are_still_to_be_written_fail_in_check_mode() -> None:
 
 
 def test_a_watch_through_a_link_says_so() -> None:
-    linked = want(watch("/srv/now"), spots={"/srv/now": Spot("/srv/models", "directory", "1:5")})
-    entries = controls(linked, converged(linked), Flight({0: ("pass", "")}))
+    linked = want(
+        watch("/srv/now"), targets={"/srv/now": Target("/srv/models", "directory", "1:5")}
+    )
+    entries = controls(linked, converged(linked), CanaryResults({0: ("pass", "")}))
     (row,) = watch_rows(linked, entries)
     assert (row["resolved"], row["armed"]) == ("/srv/models", True)
     assert row["reason"] == "/srv/now is reached by a link; its target is watched"

@@ -21,19 +21,19 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._audit.kernel.
     X86_64,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._audit.watch.watch import (
-    Spot,
+    Target,
     check_options,
     clusters,
     inside,
+    resolve_watches,
     rules_of,
-    settle,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
 from ansible_collections.twinguard.hardening.tests.unit.support.audit_host import (
     ARCHES,
     options,
     reader,
-    spot,
+    target,
     want,
     watch,
 )
@@ -114,13 +114,13 @@ def test_a_directory_is_watched_for_64_and_for_32_bit_calls() -> None:
 def test_only_what_has_something_below_is_watched_with_it(
     kind: str, recursive: bool, name: str
 ) -> None:
-    made = want(watch(recursive=recursive), spots={"/srv/models": spot("/srv/models", kind)})
+    made = want(watch(recursive=recursive), targets={"/srv/models": target("/srv/models", kind)})
     assert {field.name for one in made.rules for field in one.fields} == {"arch", "perm", name}
 
 
 def test_a_link_is_followed_and_its_target_watched() -> None:
     made = want(
-        watch("/srv/current"), spots={"/srv/current": Spot("/srv/models-7", "directory", "1:9")}
+        watch("/srv/current"), targets={"/srv/current": Target("/srv/models-7", "directory", "1:9")}
     )
     assert {one.fields[1].value for one in made.rules} == {"/srv/models-7"}
     assert made.watches[0].path == "/srv/current"
@@ -128,7 +128,7 @@ def test_a_link_is_followed_and_its_target_watched() -> None:
 
 def test_a_link_that_leads_to_the_root_is_refused() -> None:
     with pytest.raises(ControlError, match="everything"):
-        want(watch("/srv/all"), spots={"/srv/all": Spot("/", "directory", "1:2")})
+        want(watch("/srv/all"), targets={"/srv/all": Target("/", "directory", "1:2")})
 
 
 def test_an_allowed_reader_is_left_out_by_a_rule_for_reads_in_this_place_alone() -> None:
@@ -170,11 +170,11 @@ def test_every_rule_can_be_sent_and_written() -> None:
 )
 def test_what_is_not_there_is_refused(kind: str, recursive: bool, word: str) -> None:
     with pytest.raises(ControlError, match=word):
-        want(watch(recursive=recursive), spots={"/srv/models": Spot("/srv/models", kind)})
+        want(watch(recursive=recursive), targets={"/srv/models": Target("/srv/models", kind)})
 
 
 def test_a_single_file_may_still_be_to_come() -> None:
-    made = want(watch(recursive=False), spots={"/srv/models": Spot("/srv/models", "missing")})
+    made = want(watch(recursive=False), targets={"/srv/models": Target("/srv/models", "missing")})
     assert {one.fields[1].name for one in made.rules} == {"path"}
 
 
@@ -185,20 +185,20 @@ def test_a_single_file_may_still_be_to_come() -> None:
 def test_a_reader_that_this_host_does_not_have_is_refused(who: dict[str, Any], word: str) -> None:
     params = options(watch(allowed_readers=[who]))
     with pytest.raises(ControlError, match=word):
-        settle(
+        resolve_watches(
             params,
-            {"/srv/models": spot("/srv/models")},
+            {"/srv/models": target("/srv/models")},
             {"ghost": None},
-            {"/opt/gone": Spot("/opt/gone", "missing")},
+            {"/opt/gone": Target("/opt/gone", "missing")},
         )
 
 
 def test_the_same_place_cannot_be_watched_twice() -> None:
     with pytest.raises(ControlError, match="the same directory as /srv/models"):
         want(watch(), watch("/srv/models/", permissions="w"))
-    same = {"/mnt/models": Spot("/mnt/models", "directory", spot("/srv/models").identity)}
+    same = {"/mnt/models": Target("/mnt/models", "directory", target("/srv/models").identity)}
     with pytest.raises(ControlError, match="the same directory as /srv/models"):
-        want(watch(), watch("/mnt/models"), spots=same)
+        want(watch(), watch("/mnt/models"), targets=same)
 
 
 def test_a_reader_allowed_below_must_be_allowed_above() -> None:
@@ -224,7 +224,7 @@ def test_only_watches_that_lie_in_each_other_belong_together() -> None:
 
 
 def test_of_a_single_file_the_kernel_holds_its_directory() -> None:
-    made = want(watch("/etc/key"), watch(), spots={"/etc/key": spot("/etc/key", "file")})
+    made = want(watch("/etc/key"), watch(), targets={"/etc/key": target("/etc/key", "file")})
     assert {one.anchor for one in made.watches} == {"/etc", "/srv/models"}
 
 
