@@ -43,7 +43,8 @@ def message(kind: int, sequence: int, body: bytes, flags: int = 0) -> bytes:
 class FakeKernel:
     """A socket with a kernel behind it that holds rules as bytes and answers as Linux does.
 
-    `before(kind, sequence)` may give datagrams that come first; `fails` maps a kind to the errno of its acknowledgement.
+    `before(kind, sequence)` may give datagrams that come first; `fails` maps a kind to the errno that
+    acknowledges it.
     """
 
     def __init__(self, rules: tuple[bytes, ...] = ()) -> None:

@@ -202,7 +202,7 @@ def test_a_rule_that_cannot_be_read_fails_the_list_because_it_could_hide_the_oth
 def test_a_broken_answer_is_an_error_and_no_crash(datagram):
     fake = FakeKernel()
     fake.before = lambda kind, sequence: [datagram]
-    with pytest.raises(AuditError, match="ends early|truncated netlink acknowledgement"):
+    with pytest.raises(AuditError, match=r"ends early|truncated netlink acknowledgement"):
         talking_to(fake).rules()
 
 
