@@ -74,7 +74,7 @@ options:
   expected:
     description:
       - Who may touch the files; each part of an entry that is given must match.
-      - An empty list expects nobody. When not given, nothing is called unexpected.
+      - With an empty list every access is unexpected. When not given, none is.
     type: list
     elements: dict
     suboptions:

@@ -199,7 +199,7 @@ controls:
 watches:
   description:
     - Each watch with its path, the path without links, its key, and whether it sees.
-    - C(armed) is V(null) where that cannot be told, and C(reason) says why it is not V(true).
+    - C(armed) is V(null) where that is not known. C(reason) is the reason when it is not V(true).
   returned: when the options are good
   type: list
   elements: dict

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: git_signatures_info
-short_description: Say which commits of a history nobody answers for
+short_description: List the commits of a history that have no accepted signature
 version_added: 0.1.0
 author:
   - twinguard.hardening contributors (@twinguard)
 description:
-  - Verifies each commit of a range, or everything since a pinned root, and says of each why it is not acceptable.
+  - Verifies each commit of a range, or everything since a pinned root, and gives the reason for each that is not accepted.
   - Accepts a commit only with a good SSH or OpenPGP signature in git's namespace, made with a key that belongs to the
     committer's address. The key must have been valid and not revoked when the server saw the commit.
   - Verifies all parents. A repository with replaced objects, grafts or a shallow history is refused as a whole.
@@ -71,7 +71,7 @@ options:
     type: path
   allowed_signers:
     description:
-      - A file in OpenSSH's format instead of O(people). Only root or whoever runs the module may be able to write it.
+      - A file in OpenSSH's format instead of O(people). Only root or the user who runs the module may be able to write it.
       - Patterns and certificate authorities are refused. A time without C(Z) counts as UTC.
     type: path
   cache_dir:
@@ -189,7 +189,7 @@ commits:
           C(malformed), C(missing), C(not_a_commit), C(wrong_tag_name) and C(unverifiable).
       type: str
     signer:
-      description: The name of whoever has the key, when anybody has.
+      description: The name of the person who has the key, where one has.
       type: str
     principal:
       description: The committer's or tagger's address.
@@ -201,7 +201,7 @@ commits:
       description: Why it is refused or excepted, in one sentence.
       type: str
     fix:
-      description: What whoever made it can do.
+      description: What its author can do about it.
       type: str
 truncated:
   description: Whether there are more rows than O(limit).

@@ -28,7 +28,7 @@ extends_documentation_fragment:
   - twinguard.hardening._people
 options:
   identities:
-    description: Who signs, and where git is told so. Settings of any other place are left alone.
+    description: Who signs, and in which scope git is configured for it. Other scopes are left alone.
     type: list
     elements: dict
     default: []
@@ -43,7 +43,7 @@ options:
       user:
         description:
           - Whose configuration it is; needed with O(identities[].scope=user).
-          - With O(identities[].scope=system) who makes the proof, which is whoever runs the module when not given.
+          - With O(identities[].scope=system) the user who makes the proof; when not given, the user who runs the module.
           - With O(identities[].scope=repository) the owner of the repository, who need not be given.
         type: str
       repository:
@@ -78,7 +78,7 @@ options:
         type: str
       unattended:
         description:
-          - Whether nobody is there to type a passphrase. With V(true) a key that wants one and is in no agent fails.
+          - Whether signing happens without a person. With V(true) a key fails that has a passphrase and is not in an agent.
           - V(false) is for a person at a terminal. Where the passphrase is not known, the control is C(unknown).
         type: bool
         default: true
@@ -143,7 +143,7 @@ EXAMPLES = r"""
         key: key::ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILEhHBHmBXM1NDJUwTrzSjo+5EBO7gMaoxvBhXdAhSmm
         agent_socket: /run/ci/agent.sock
 
-# The first run on a host: nobody knows the key yet, so no list of people is given.
+# The first run on a host: the key is not known yet, so no list of people is given.
 - name: Make a key to sign with
   twinguard.hardening.git_signing:
     identities:

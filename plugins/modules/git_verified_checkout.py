@@ -23,7 +23,7 @@ description:
     stay pointers. Submodules are not fetched.
   - A run that was killed while files were written is finished by the next one. Files are replaced one after the other;
     restart what reads them afterwards.
-  - Runs as whoever owns the work tree; say so with C(become_user).
+  - Runs as the owner of the work tree; name that user with C(become_user).
 extends_documentation_fragment:
   - twinguard.hardening._attributes
   - twinguard.hardening._attributes.LINUX
