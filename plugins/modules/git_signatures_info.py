@@ -13,7 +13,8 @@ version_added: 0.1.0
 author:
   - twinguard.hardening contributors (@twinguard)
 description:
-  - Verifies each commit of a range, or everything since a pinned root, and gives the reason for each that is not accepted.
+  - Verifies each commit of a range, or everything since a pinned root, and gives the reason for each that is not
+    accepted.
   - Accepts a commit only with a good SSH or OpenPGP signature in git's namespace, made with a key that belongs to the
     committer's address. The key must have been valid and not revoked when the server saw the commit.
   - Verifies all parents. A repository with replaced objects, grafts or a shallow history is refused as a whole.
@@ -71,7 +72,8 @@ options:
     type: path
   allowed_signers:
     description:
-      - A file in OpenSSH's format instead of O(people). Only root or the user who runs the module may be able to write it.
+      - A file in OpenSSH's format instead of O(people). Only root or the user who runs the module may be able to write
+        it.
       - Patterns and certificate authorities are refused. A time without C(Z) counts as UTC.
     type: path
   cache_dir:

@@ -43,7 +43,7 @@ options:
       user:
         description:
           - Whose configuration it is; needed with O(identities[].scope=user).
-          - With O(identities[].scope=system) the user who makes the proof; when not given, the user who runs the module.
+          - With O(identities[].scope=system) the user who makes the proof; without it, the user who runs the module.
           - With O(identities[].scope=repository) the owner of the repository, who need not be given.
         type: str
       repository:
@@ -78,7 +78,8 @@ options:
         type: str
       unattended:
         description:
-          - Whether signing happens without a person. With V(true) a key fails that has a passphrase and is not in an agent.
+          - Whether signing happens without a person. With V(true) a key fails that has a passphrase and is not in an
+            agent.
           - V(false) is for a person at a terminal. Where the passphrase is not known, the control is C(unknown).
         type: bool
         default: true
