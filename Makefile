@@ -59,7 +59,7 @@ units: setup ## ansible-test units, on the lowest Python of managed hosts
 galaxy: setup ## Build the collection twice, install it, run Galaxy's importer
 	@$(CHECK) galaxy
 
-faults: setup ## A fault at every system call that changes something
+faults: setup ## A fault at every place in the code that changes something
 	@$(CHECK) faults
 
 test-windows: setup ## The Windows scripts in a real PowerShell, under Wine

@@ -174,7 +174,7 @@ def with_hosts() -> dict[str, str]:
 
 
 def faults(*words: str) -> Counts:
-    """Break every system call that changes something, once; ``words`` name some of the cases for pytest."""
+    """Break each place in the code that changes something; ``words`` name some of the cases for pytest."""
     return pytest("faults", *(words or ["tests/faults"]), env=with_hosts())
 
 

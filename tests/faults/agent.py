@@ -1,10 +1,14 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Break a module at each of its mutating system calls, where it runs: on this machine or in a container.
+"""Break a module at its mutating system calls, where it runs: on this machine or in a container.
 
-Usage: python3 agent.py CASE_FILE WORK_DIR SHARD SHARDS. Of all points it takes those whose number gives SHARD when
-divided by SHARDS, so that several agents share them. Standard library only, Python 3.9 or newer, needs strace.
-Prints JSON lines: first {"points": N}, then one for each trial with its problems.
+Usage: python3 agent.py CASE_FILE WORK_DIR SHARD SHARDS. Of all chosen points it takes those whose number gives SHARD
+when divided by SHARDS, so that several agents share them. Standard library only, Python 3.9 or newer, needs strace.
+Prints JSON lines: first {"points": N, "places": M, "chosen": K}, then one for each trial with its problems.
+
+A point is a mutating system call in a watched directory; a place is the system call's name with the lines of our code
+that lead to it (starter.py tells them). Every place gets its faults: KILL at the first, the middle and the last of its
+calls; an error at the last of them, or also at the others if the case's `spread` says so (points.py).
 
 A case is a file in tests/faults/cases. This file lies beside it, wherever it runs; so all of it can be:
 
@@ -13,7 +17,7 @@ A case is a file in tests/faults/cases. This file lies beside it, wherever it ru
     image, hosts = "twinguard/debian12:base", 1         # where it runs (None: this machine), on how many hosts
 
     class Case:
-        spread = 3                                      # KILL at each point, an error at each third (0: all errors)
+        spread = 3                                      # of three KILLs at a place one has an error, too (0: all)
         secrets, volatile = (), ()                      # what nobody else may read; files that differ each time
         watched = ["/etc/thing", "/var/lib/twinguard"]  # calls there are the points; each file is old or new
 
@@ -53,34 +57,29 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-CALLS = (
-    "openat,open,creat,write,pwrite64,writev,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,"
-    "mkdir,mkdirat,rmdir,chmod,fchmod,fchmodat,chown,fchown,fchownat,lchown,utimensat,setxattr,fsetxattr,lsetxattr,"
-    "removexattr,fremovexattr,lremovexattr,truncate,ftruncate,fallocate,fsync,fdatasync,sendfile,copy_file_range"
-)
+from points import Point, places, trials
+from runs import CALLS, LIMIT, Run, Starter, run
+from starter import PLACE
+
+__all__ = [
+    "LIMIT",
+    "Module",
+    "Places",
+    "Point",
+    "Starter",
+    "called",
+    "different",
+    "impatient",
+    "run",
+]
+
 ERRORS = ("ENOSPC", "EIO", "EROFS")
-LIMIT = 120  # seconds for one run of the module
+ASKING = ("access", "faccessat")  # how the places show in a trace
 ATTEMPTS = 10  # runs to hit one call
 
 Tree = dict[str, tuple[str, int, int, int]]  # path -> (content or link target, mode, owner, group)
-
-
-class Point(NamedTuple):
-    """The n-th call of one name since the process began."""
-
-    call: str
-    n: int
-    shown: str
-
-
-class Run(NamedTuple):
-    """How one run of the module ended. `result` is its JSON, or None without any."""
-
-    status: int
-    result: dict[str, Any] | None
-    output: str
 
 
 class Module:
@@ -99,8 +98,10 @@ class Module:
 
     def run(self, wanted: str = "new") -> dict[str, Any]:
         """The result of one undisturbed run; RuntimeError when it fails."""
-        result: dict[str, Any] = json.loads(called(self.command(wanted)).splitlines()[-1])
-        return result
+        done = run(self.command(wanted), str(self.work))
+        if done.status != 0 or done.result is None:
+            raise RuntimeError(f"{self.name} ends with status {done.status}: {done.output}")
+        return done.result
 
     def settled(self) -> list[str]:
         """For `after`: what is wrong when one more run changes something, or fails."""
@@ -160,43 +161,33 @@ class Agent:
         self.new: Tree = {}
         self.points: list[Point] = []
 
-    def run(self, inject: str = "", traced: bool = False) -> Run:
-        """Run the module once, with a fault, only traced, or undisturbed."""
-        command = list(self.case.command())
+    def run(self, inject: str = "", traced: bool = False, placed: bool = False) -> Run:
+        """Run the module once, with a fault, only traced, also with the places, or undisturbed."""
+        tracer: list[str] = []
         if inject or traced:
-            strace = ["strace", "-qq", "-y", "-s", "40", "-o", self.trace, "-e", "trace=" + CALLS]
-            command = [*strace, *(["-e", "inject=" + inject] if inject else []), *command]
-        # The same environment each time, so that the n-th call is the same call each time.
-        env = {
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-            "LC_ALL": "C.UTF-8",
-            "HOME": self.work,
-            "PYTHONHASHSEED": "0",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPATH": os.environ["PYTHONPATH"],
-        }
-        done = subprocess.run(
-            command, cwd="/", env=env, capture_output=True, text=True, timeout=LIMIT, check=False
-        )
-        lines = done.stdout.strip().splitlines()
-        try:
-            result = json.loads(lines[-1]) if lines else None
-        except ValueError:
-            result = None
-        return Run(done.returncode, result, done.stdout + done.stderr)
+            calls = ",".join([CALLS, *(f"?{call}" for call in ASKING if placed)])
+            tracer = ["strace", "-y", "-s", "40", "-o", self.trace, "-e", "trace=" + calls]
+            tracer += ["-e", "inject=" + inject] if inject else []
+        return run(self.case.command(), self.work, tracer, placed)
 
     def calls(self) -> Iterator[Point]:
         """The mutating calls of the last traced run that touch the watched directories."""
         seen: Counter[str] = Counter()
+        place = ""
         for line in Path(self.trace).read_text(errors="replace").splitlines():
             found = re.match(r"(\w+)\((.*)", line)
             if not found:
                 continue
             call, rest = found.groups()
+            if PLACE in rest:
+                place = rest.partition(PLACE)[2].partition('"')[0]
+            # Also a module's own calls of what tells the places.
+            if call in ASKING:
+                continue
             seen[call] += 1
             opens = call in ("openat", "open") and not re.search(r"O_CREAT|O_WRONLY|O_RDWR", rest)
             if not opens and any(directory in rest for directory in self.case.watched):
-                yield Point(call, seen[call], rest[:120])
+                yield Point(call, seen[call], rest[:120], place)
 
     def tree(self) -> Tree:
         """The watched directories, without the content of files that differs each time."""
@@ -209,19 +200,22 @@ class Agent:
     def prepare(self) -> None:
         """Learn what old and new look like and where the faults go."""
         self.case.prepare()
+        self.learn(placed=True)
+        first = self.points
         self.learn()
-        first = [point.call for point in self.points]
-        self.learn()
-        if first != [point.call for point in self.points]:
+        if [point.call for point in first] != [point.call for point in self.points]:
             raise SystemExit(
                 "two undisturbed runs make different calls; faults would hit at random"
             )
+        self.points = [
+            point._replace(place=placed.place) for point, placed in zip(self.points, first)
+        ]
 
-    def learn(self) -> None:
+    def learn(self, placed: bool = False) -> None:
         """One undisturbed run: the state before and after it, and its calls."""
         self.case.reset()
         self.old = self.tree()
-        done = self.run(traced=True)
+        done = self.run(traced=True, placed=placed)
         self.new = self.tree()
         if done.status != 0 or self.old == self.new:
             raise SystemExit(f"an undisturbed run must succeed and change something: {done.output}")
@@ -259,7 +253,7 @@ class Agent:
 
     def was_hit(self, point: Point) -> bool:
         """Whether the n-th call of that name was, this time too, one on a watched directory."""
-        return any((call, n) == (point.call, point.n) for call, n, _shown in self.calls())
+        return any((call, n) == (point.call, point.n) for call, n, *_rest in self.calls())
 
     def now(self) -> Iterator[str]:
         """Old or new, nothing between, and no secret in the open."""
@@ -332,28 +326,24 @@ def different(wanted: Tree, present: Tree) -> list[str]:
     ]
 
 
-def faults_for(case: Any, index: int, call: str) -> list[str]:
-    """KILL at each point; every error too, or where a run is slow one in turn at each n-th point."""
-    # The kernel never answers an fsync with EROFS.
-    possible = getattr(case, "errors", ERRORS)
-    errors = [error for error in possible if not (error == "EROFS" and "sync" in call)]
-    if not case.spread:
-        return ["KILL", *errors]
-    turn, rest = divmod(index, case.spread)
-    return ["KILL"] if rest else ["KILL", errors[turn % len(errors)]]
-
-
 def main(case_file: str, work: str, shard: str, shards: str) -> None:
-    """Print what happened at each point of one shard."""
+    """Print what happened in each trial of one shard."""
     case = load(case_file, work)
     agent = getattr(case, "agent", None) or Agent(case, work)
     agent.prepare()
-    print(json.dumps({"points": len(agent.points)}), flush=True)
-    for index, point in list(enumerate(agent.points))[int(shard) :: int(shards)]:
-        for fault in faults_for(case, index, point.call):
-            problems = agent.trial(index, fault)
-            title = f"{fault} at {point.call} #{point.n} ({point.shown})"
-            print(json.dumps({"fault": fault, "title": title, "problems": problems}), flush=True)
+    points = list(agent.points)
+    plan = trials(points, case.spread, getattr(case, "errors", ERRORS))
+    chosen = sorted({index for index, _fault in plan})
+    counts = {"points": len(points), "places": len(places(points)), "chosen": len(chosen)}
+    print(json.dumps(counts), flush=True)
+    mine = set(chosen[int(shard) :: int(shards)])
+    for index, fault in plan:
+        if index not in mine:
+            continue
+        call, n, shown, place = points[index]
+        title = f"{fault} at {call} #{n} ({shown}) of {place.partition('<')[0] or 'the module'}"
+        problems = agent.trial(index, fault)
+        print(json.dumps({"fault": fault, "title": title, "problems": problems}), flush=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ UNITS = "/etc/systemd/system/twinguard-audit-rearm"
 class Case:
     """From one watch to another one, with all else that the module keeps in files."""
 
-    # A trial takes a second here: each point gets KILL, each third one an error in turn.
+    # A trial takes a second here: each place gets one error in turn.
     spread = 3
     secrets = ()
     # What augenrules keeps of the time before depends on how often it was called.

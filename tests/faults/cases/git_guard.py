@@ -23,7 +23,7 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKs6mIKytI9twPD4kOXD35SaQg8OVUdtDpDu3
 class Case:
     """From a server with one guarded repository to one with two, other people and a setting."""
 
-    # A trial takes seconds here: each point gets KILL, each third one an error in turn.
+    # A trial takes seconds here: each place gets one error in turn.
     spread = 3
     secrets = ()
     volatile = ()

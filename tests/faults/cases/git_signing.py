@@ -21,7 +21,7 @@ OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILEhHBHmBXM1NDJUwTrzSjo+5EBO7gMaoxv
 class Case:
     """From a list of one person to one of two with a revoked key, and from one address to another."""
 
-    # A trial has three runs with three proofs: each point gets KILL, each third one an error in turn.
+    # A trial has three runs with three proofs: each place gets one error in turn.
     spread = 3
     secrets = ("PRIVATE KEY",)
     volatile = ()

@@ -25,7 +25,7 @@ PEM = "-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n"
 class Case:
     """From one job to another one of the same name."""
 
-    # A trial takes a second here: each point gets KILL, each third one an error in turn.
+    # A trial takes a second here: each place gets one error in turn.
     spread = 3
     secrets = ("-----BEGIN OPENSSH PRIVATE KEY-----",)
     volatile = ()

@@ -31,7 +31,7 @@ SIGNING = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKmYq0Y5l5QvVqZ0Vj0gCw8rXvY6p1J5Y
 class Case:
     """From one directory, quota and validity to others. The programs are the same, so they are no part of it."""
 
-    # A trial takes seconds here: each point gets KILL, each third one an error in turn.
+    # A trial takes seconds here: each place gets one error in turn.
     spread = 3
     secrets = ()
     volatile = ()

@@ -50,7 +50,7 @@ PLACES = ("/etc/nginx", "/etc/logrotate.d", "/var/lib/twinguard", "/var/log/twin
 class Case:
     """From the generation that answers "old" to the one that answers "new"."""
 
-    # A trial takes seconds here: each point gets KILL, each third one an error in turn.
+    # A trial takes seconds here: each place gets one error in turn.
     spread = 3
     secrets = ("s3cr3t-value",)
     # Inode and time stamps of what was proven.

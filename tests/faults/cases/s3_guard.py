@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
-import subprocess
 from typing import Any, Iterable
 
-from agent import LIMIT, Module, Point
+from agent import Module, Point, Starter
 
 from ansible_collections.twinguard.hardening.tests.unit.support import s3_store
 
@@ -62,7 +62,7 @@ State = dict[str, dict[str, Any]]  # bucket -> setting -> what the store answers
 class Case:
     """Three buckets and the account's block, from careless to guarded."""
 
-    spread = 2
+    spread = 3
     # Refused once; taken and not answered; not now; the credentials end here.
     errors = ("DENIED", "CUT", "BUSY", "EXPIRED")
 
@@ -77,7 +77,7 @@ class Requests:
         self.server = s3_store.Server()
         self.store, self.server.front.app = self.server.front.app, self.answer
         self.s3 = self.server.client()
-        self.environ = {**os.environ, "HOME": work, "AWS_EC2_METADATA_DISABLED": "true"}
+        environ = {**os.environ, "HOME": work, "AWS_EC2_METADATA_DISABLED": "true"}
         given = {
             "buckets": list(NAMES),
             "policy": POLICY,
@@ -93,7 +93,9 @@ class Requests:
         self.written: list[tuple[str, str]] = []
         self.taken: list[tuple[str, str]] = []
         self.fault, self.at = "", 0
-        self.process: subprocess.Popen[str] | None = None
+        _python, _as_module, name, *_rest = self.module.command()
+        self.starter = Starter(name, environ)
+        self.process = 0
         self.old: State = {}
         self.new: State = {}
 
@@ -105,7 +107,7 @@ class Requests:
         what = s3_store.operation(verb, path, environ.get("QUERY_STRING", ""))
         if self.fault == "EXPIRED" and len(self.written) >= self.at:
             return refuse(start, 400, "ExpiredToken")
-        if verb not in ("PUT", "DELETE") or self.process is None:
+        if verb not in ("PUT", "DELETE") or not self.process:
             return list(self.store(environ, start))
         self.written.append(what)
         fault = self.fault if len(self.written) == self.at else ""
@@ -118,7 +120,7 @@ class Requests:
         body = list(self.store(environ, start))
         self.taken.append(what)
         if fault == "KILL":
-            self.process.kill()
+            os.kill(self.process, signal.SIGKILL)
         if fault == "CUT":
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionResetError("cut off by the test")
@@ -161,18 +163,12 @@ class Requests:
     def run(self, fault: str = "", at: int = 0) -> tuple[int, dict[str, Any]]:
         """One run of the module: how it ended, and its result."""
         self.written, self.taken, self.fault, self.at = [], [], fault, at
-        self.process = subprocess.Popen(
-            self.module.command(),
-            env=self.environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        out, errors = self.process.communicate(timeout=LIMIT)
-        code, self.process, self.fault = self.process.returncode, None, ""
-        if "Traceback" in out + errors:
-            return code, {"failed": True, "msg": "", "traceback": (out + errors)[-400:]}
-        return code, json.loads(out) if out.strip() else {}
+        self.process = self.starter.begin(self.module.command()[1:])
+        done = self.starter.finish()
+        self.process, self.fault = 0, ""
+        if "Traceback" in done.output:
+            return done.status, {"failed": True, "msg": "", "traceback": done.output[-400:]}
+        return done.status, done.result or {}
 
     def prepare(self) -> None:
         """Learn what old and new look like, and which writes lie between them."""
@@ -181,7 +177,9 @@ class Requests:
         code, result = self.run()
         self.new = self.state()
         self.points = [
-            Point(name, number, bucket) for number, (bucket, name) in enumerate(self.taken, 1)
+            # One place for each kind of request: the same code makes it for each bucket.
+            Point(name, number, bucket, name)
+            for number, (bucket, name) in enumerate(self.taken, 1)
         ]
         if code or len(self.points) < 15:
             raise SystemExit(f"an undisturbed run must succeed and change much: {result}")

@@ -42,7 +42,7 @@ except FilesError as error:
 class Case:
     """One directory with a file to change, one to remove, and a new directory with a secret."""
 
-    # Each point gets KILL and one error in turn; tests/unit gives each point all of them.
+    # Each chosen point gets KILL and one error in turn; tests/unit gives each point all of them.
     spread = 1
     secrets = ("s3cr3t-value",)
     # Files whose content differs each time, so that only their mode and owner are compared.
