@@ -197,14 +197,19 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._batch.open_io import open_batches
-from ..module_utils._batch.report import OPEN_SPEC, open_options, open_result
+from ..module_utils._batch.options import open_options
+from ..module_utils._batch.report import open_result
+from ..module_utils._batch.spec import OPEN_SPEC
 from ..module_utils._core.conclude import conclude
 from ..module_utils._host.run_io import run
+from ..module_utils._trust.people import allowed_signers, parse_people, revocations
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    options = open_options(params, os.geteuid() == 0)
+    people = parse_people(params["people"])
+    root = os.geteuid() == 0
+    options = open_options(params, allowed_signers(people), revocations(people), root)
     outcomes = open_batches(
         params["directory"], options, int(time.time()), run, module.check_mode, params["batch"]
     )

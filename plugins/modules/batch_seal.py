@@ -130,8 +130,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._batch.report import SEAL_SPEC, seal_options, seal_result
+from ..module_utils._batch.options import seal_options
+from ..module_utils._batch.report import seal_result
 from ..module_utils._batch.seal_io import seal
+from ..module_utils._batch.spec import SEAL_SPEC
 from ..module_utils._core.conclude import conclude
 from ..module_utils._host.run_io import run
 

@@ -26,6 +26,7 @@ from . import ledger, verdict
 from . import publish_io as publish
 from .manifest import LIMIT, to_text
 from .names import is_batch, shown
+from .options import check_open
 from .types import MANIFEST, OpenOptions, Outcome, Reason, Refused
 
 _WHY = "reason.json"
@@ -46,7 +47,7 @@ def open_batches(
     Raises ControlError, FilesError or ProgramError for what is not a batch's fault; what was done
     before stays done, and the next run goes on from there.
     """
-    verdict.check_options(directory, options)
+    check_open(directory, options)
     us = checks.Trust.read(options)
     quiet = check or options.verify_only
     zone = checks.Zone(directory)

@@ -25,7 +25,7 @@ from .check_io import Checked
 from .index import END, Item, check_size, header, padding, parse_index, total
 from .names import parents, shown
 from .openssl_io import CHUNK, Stream, put
-from .seal_state import passphrase
+from .options import passphrase
 from .types import DATA, INDEX, KEY, OpenOptions, Reason, Refused
 
 LEDGER = "/ledger.json"

@@ -1,120 +1,15 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options of ``batch_seal`` and ``batch_open``, and how their results are told (pure)."""
+"""The results of ``batch_seal`` and ``batch_open`` (pure)."""
 
 from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Sequence
 
 from .._core.controls import finding
-from .._core.plan import Change, ControlError, Plan
-from .._trust.people import allowed_signers, parse_people, revocations
-from .._trust.spec import PEOPLE
-from .types import (
-    MINIMUM_PASSPHRASE_ITERATIONS,
-    Identity,
-    OpenOptions,
-    Outcome,
-    Sealed,
-    SealOptions,
-)
-
-# Options that name a file with a secret are not secret: no_log is False, or Ansible warns of their names.
-SEAL_SPEC: Dict[str, Any] = {
-    "sources": {"type": "list", "elements": "path", "required": True},
-    "outbox": {"type": "path", "required": True},
-    "state_dir": {"type": "path", "default": "/var/lib/twinguard/batch_seal"},
-    "sender": {"type": "str", "required": True},
-    "signing_key": {"type": "path", "required": True, "no_log": False},
-    "recipients": {"type": "list", "elements": "path"},
-    "passphrase_file": {"type": "path", "no_log": False},
-    "iterations": {"type": "int", "default": MINIMUM_PASSPHRASE_ITERATIONS},
-    "force": {"type": "bool", "default": False},
-}
-_IDENTITY: Dict[str, Any] = {
-    "key": {"type": "path", "required": True, "no_log": False},
-    "certificate": {"type": "path", "required": True},
-}
-OPEN_SPEC: Dict[str, Any] = {
-    "directory": {"type": "path", "required": True},
-    "batch": {"type": "str"},
-    "people": {**PEOPLE, "required": True},
-    "senders": {"type": "list", "elements": "str"},
-    "identities": {"type": "list", "elements": "dict", "options": _IDENTITY},
-    "passphrase_file": {"type": "path", "no_log": False},
-    "destination": {"type": "path", "required": True},
-    "quarantine": {"type": "path", "required": True},
-    "state_dir": {"type": "path", "default": "/var/lib/twinguard/batch_open"},
-    "verify_only": {"type": "bool", "default": False},
-    "remove": {"type": "bool", "default": True},
-    "maximum_bytes": {"type": "int", "default": 1 << 40},
-    "maximum_files": {"type": "int", "default": 100_000},
-    "maximum_age": {"type": "int", "default": 0},
-    "mode": {"type": "str", "default": "0640"},
-    "directory_mode": {"type": "str", "default": "0750"},
-    "validate": {"type": "list", "elements": "str"},
-    "validate_timeout": {"type": "int", "default": 300},
-}
-
-
-def seal_options(params: Mapping[str, Any]) -> SealOptions:
-    """The options of sealing from those of the module."""
-    return SealOptions(
-        sources=tuple(params["sources"]),
-        outbox=params["outbox"],
-        state_dir=params["state_dir"],
-        sender=params["sender"],
-        signing_key=params["signing_key"],
-        recipients=tuple(params["recipients"] or ()),
-        passphrase_file=params["passphrase_file"],
-        iterations=params["iterations"],
-        force=params["force"],
-    )
-
-
-def open_options(params: Mapping[str, Any], root: bool) -> OpenOptions:
-    """The options of opening from those of the module. Raises ControlError.
-
-    `root`: whether we are root, whose rights no program that reads foreign data should have.
-    """
-    if params["validate"] and root:
-        raise ControlError(
-            "validate",
-            params["validate"],
-            "this would run as root on data from elsewhere",
-            "run the task as a user without rights (become_user), or use intake_zone",
-        )
-    people = parse_people(params["people"])
-    identities = tuple(
-        Identity(one["key"], one["certificate"]) for one in params["identities"] or ()
-    )
-    return OpenOptions(
-        allowed_signers=allowed_signers(people),
-        revocations=revocations(people),
-        senders=tuple(params["senders"] or ()),
-        identities=identities,
-        passphrase_file=params["passphrase_file"],
-        destination=params["destination"],
-        quarantine=params["quarantine"],
-        state_dir=params["state_dir"],
-        verify_only=params["verify_only"],
-        remove=params["remove"],
-        maximum_bytes=params["maximum_bytes"],
-        maximum_files=params["maximum_files"],
-        maximum_age=params["maximum_age"],
-        file_mode=_mode("mode", params["mode"]),
-        directory_mode=_mode("directory_mode", params["directory_mode"]),
-        validate=tuple(params["validate"] or ()),
-        validate_seconds=float(params["validate_timeout"]),
-    )
-
-
-def _mode(option: str, value: str) -> int:
-    try:
-        return int(value, 8)
-    except ValueError as error:
-        raise ControlError(option, value, "it is no octal mode", "quote it: '0640'") from error
+from .._core.plan import Change, Plan
+from .types import Outcome, Sealed
 
 
 def seal_result(sealed: Sealed, params: Mapping[str, Any]) -> Dict[str, Any]:

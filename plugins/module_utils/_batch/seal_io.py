@@ -27,6 +27,7 @@ from . import seal_state as plan
 from .index import END, INDEX_LIMIT, Item, archive_size, header, padding, render_index
 from .manifest import Manifest, Sum, render
 from .openssl_io import CHUNK, put
+from .options import check_seal, passphrase
 from .types import (
     DATA,
     INDEX,
@@ -49,7 +50,7 @@ def seal(options: SealOptions, now: int, run: Runner, check: bool = False) -> Se
 
     Raises ControlError, FilesError or ProgramError; then the outbox holds what it held before.
     """
-    plan.check_options(options)
+    check_seal(options)
     if check:
         return _Sealing(options, now, run).look()
     lock = lock_state_dir(options.state_dir, _LOCK_WAIT)
@@ -79,7 +80,7 @@ class _Sealing:
         path = self.options.passphrase_file
         if path is None:
             return secrets.token_hex(_KEY_BYTES).encode("ascii")
-        return plan.passphrase(openssl.check_private(path).content)
+        return passphrase(openssl.check_private(path).content)
 
     def _read_state(self) -> plan.State:
         content = disk.kept(self.state_path)

@@ -17,12 +17,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Dict, Iterable, Optional, Sequence, Tuple
 
 from .._core.error import HardeningError
-from .._core.plan import SECRET, ControlError
-from .names import is_batch, is_sender
-from .types import MAXIMUM_ITERATIONS, MINIMUM_PASSPHRASE_ITERATIONS, SealOptions
+from .names import is_batch
 
 FORMAT = "twinguard-sealed-1"
-SHORTEST_PASSPHRASE = 20
 SETTLE_NS = 2_000_000_000
 """A file touched less than this before it was read may change again within the same tick of the clock."""
 
@@ -94,59 +91,6 @@ def keyed(key: bytes, parts: Iterable[object]) -> str:
     """A digest of these parts that says nothing to anybody without the key."""
     text = json.dumps([str(part) for part in parts])
     return hmac.new(key, text.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
-
-
-def check_options(options: SealOptions) -> None:
-    """Refuse options that contradict each other. Raises ControlError."""
-    if not is_sender(options.sender):
-        raise ControlError(
-            "sender",
-            options.sender,
-            "a sender begins with a letter or digit, and has up to 64 letters, digits or . _ + @ -",
-            "use the principal that the receiver knows, such as line1@plant.example",
-        )
-    if not options.sources:
-        raise ControlError("sources", [], "there is nothing to seal", "name a file or directory")
-    if bool(options.recipients) == bool(options.passphrase_file):
-        raise ControlError(
-            "recipients",
-            list(options.recipients),
-            "either recipients or a passphrase_file are needed, not both",
-            "prefer recipients: then no secret is shared",
-        )
-    if not MINIMUM_PASSPHRASE_ITERATIONS <= options.iterations <= MAXIMUM_ITERATIONS:
-        raise ControlError(
-            "iterations",
-            options.iterations,
-            f"a passphrase needs {MINIMUM_PASSPHRASE_ITERATIONS} to {MAXIMUM_ITERATIONS} rounds",
-            f"leave it at {MINIMUM_PASSPHRASE_ITERATIONS}",
-        )
-    paths = [*options.sources, options.outbox, options.state_dir, options.signing_key]
-    paths += [*options.recipients, *([options.passphrase_file] if options.passphrase_file else [])]
-    check_paths(paths)
-
-
-def check_paths(paths: Sequence[str]) -> None:
-    """Refuse a path that is not absolute and plain. Raises ControlError."""
-    for path in paths:
-        parts = path.split("/")[1:]
-        if not path.startswith("/") or not all(parts) or {".", ".."} & set(parts):
-            raise ControlError(
-                "path", path, "it is not absolute, or holds '.', '..' or '//'", "write it in full"
-            )
-
-
-def passphrase(content: bytes) -> bytes:
-    """The passphrase in a file: its first line, as openssl reads it. Raises ControlError."""
-    line = content.split(b"\n", 1)[0].rstrip(b"\r")
-    if len(line) < SHORTEST_PASSPHRASE or b"\0" in line or len(line) > 1000:
-        raise ControlError(
-            "passphrase_file",
-            SECRET,
-            f"the first line must have {SHORTEST_PASSPHRASE} to 1000 bytes",
-            "make one with: openssl rand -base64 32",
-        )
-    return line
 
 
 def next_sequence(state: State, now: int) -> int:

@@ -11,12 +11,10 @@ from __future__ import annotations
 import json
 from typing import Iterable, List, Optional, Sequence, Tuple
 
-from .._core.plan import ControlError
 from .index import INDEX_LIMIT, SALT
 from .manifest import Manifest, expected_names
-from .names import is_batch, is_sender, shown
-from .seal_state import check_paths
-from .types import INDEX, KEY, MANIFEST, SIGNATURE, OpenOptions, Reason, Refused
+from .names import is_batch, shown
+from .types import INDEX, KEY, MANIFEST, SIGNATURE, Reason, Refused
 
 CLOCKS_DIFFER = 300
 """Seconds that the clocks of sender and receiver may differ."""
@@ -24,26 +22,6 @@ CLOCKS_DIFFER = 300
 KEY_LIMIT = 131072
 _OVERHEAD = 4096  # bytes of the archive for each file: headers with the longest name, and padding
 _BROKEN = 1 << 62  # a manifest that cannot be read has its turn after all others
-
-
-def check_options(directory: str, options: OpenOptions) -> None:
-    """Refuse options that contradict each other. Raises ControlError."""
-    paths = [directory, options.destination, options.quarantine, options.state_dir]
-    for one in options.identities:
-        paths += [one.key, one.certificate]
-    check_paths(paths + ([options.passphrase_file] if options.passphrase_file else []))
-    if not options.identities and not options.passphrase_file and not options.verify_only:
-        raise ControlError(
-            "identities", [], "there is nothing to open a batch with", "name a key and certificate"
-        )
-    for name, mode in (("mode", options.file_mode), ("directory_mode", options.directory_mode)):
-        if mode & ~0o777 or mode & 0o002:
-            raise ControlError(
-                name, f"{mode:04o}", "everybody could change the data", "use a mode such as 0640"
-            )
-    for sender in options.senders:
-        if not is_sender(sender):
-            raise ControlError("senders", sender, "this is no sender", "name a principal exactly")
 
 
 def batches(present: Iterable[str]) -> Tuple[List[str], List[str]]:

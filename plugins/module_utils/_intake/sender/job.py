@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from ..._batch.names import is_sender
+from ..._batch.options import check_one_secret, check_sender
 from ..._core.plan import ControlError
 from ..._trust.ssh_keys import NotAKey, parse_public_key
 from ..sandbox import SANDBOX
@@ -136,13 +136,7 @@ def _job(item: Mapping[str, Any], where: str) -> Job:
         _match(_PATH, path, f"{where}.sources[{number}]", "an absolute path of plain characters")
     if not sources:
         raise ControlError(f"{where}.sources", [], "there is nothing to send", "name a directory")
-    if not is_sender(item["sender"]):
-        raise ControlError(
-            f"{where}.sender",
-            item["sender"],
-            "it cannot be a principal",
-            "use letters, digits and @._+-",
-        )
+    check_sender(f"{where}.sender", item["sender"])
     recipients = tuple(str(one).strip() + "\n" for one in item["recipients"] or ())
     for number, pem in enumerate(recipients):
         _match(
@@ -152,13 +146,8 @@ def _job(item: Mapping[str, Any], where: str) -> Job:
             "one PEM certificate, such as intake_zone returns",
         )
     passphrase = item["passphrase_file"] or ""
-    if bool(recipients) == bool(passphrase):
-        raise ControlError(
-            f"{where}.recipients",
-            f"{len(recipients)} certificates",
-            "either recipients or a passphrase_file are needed, not both",
-            "prefer recipients: then no secret is shared",
-        )
+    certificates = f"{len(recipients)} certificates"
+    check_one_secret(f"{where}.recipients", certificates, bool(recipients), passphrase)
     own = f"{CONFIG_DIR}/{name}"
     paths = {
         "passphrase_file": passphrase,

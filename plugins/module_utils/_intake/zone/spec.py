@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
+from ..._batch.spec import IDENTITY
 from ..._trust.spec import PEOPLE
 
 _SENDER: Dict[str, Any] = {
@@ -18,16 +19,11 @@ _SENDER: Dict[str, Any] = {
     "quota": {"type": "str", "default": "10G"},
     "max_files": {"type": "int", "default": 1000},
 }
-_IDENTITY: Dict[str, Any] = {
-    # Names of files; the module does not read the key.
-    "key": {"type": "path", "required": True, "no_log": False},
-    "certificate": {"type": "path", "required": True},
-}
 ARGUMENT_SPEC: Dict[str, Any] = {
     "directory": {"type": "path", "default": "/srv/twinguard-intake"},
     "senders": {"type": "list", "elements": "dict", "required": True, "options": _SENDER},
     "people": {**PEOPLE, "required": True},
-    "identities": {"type": "list", "elements": "dict", "options": _IDENTITY},
+    "identities": {"type": "list", "elements": "dict", "options": IDENTITY},
     "passphrase_file": {"type": "path", "no_log": False},
     "reader_group": {"type": "str"},
     "validate": {"type": "list", "elements": "str"},

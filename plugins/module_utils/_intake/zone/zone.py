@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from ..._batch.names import is_sender
+from ..._batch.options import check_sender
 from ..._batch.types import NAMESPACE
 from ..._core.plan import ControlError
 from ..._trust.people import Person, parse_people
@@ -160,13 +160,7 @@ def _senders(items: Sequence[Mapping[str, Any]]) -> Tuple[Sender, ...]:
 
 def _sender(item: Mapping[str, Any], where: str) -> Sender:
     name = str(item["name"])
-    if not is_sender(name):
-        raise ControlError(
-            f"{where}.name",
-            name,
-            "it cannot be the principal of a batch",
-            "use letters, digits and @._+-",
-        )
+    check_sender(f"{where}.name", name)
     account = item.get("account") or "intake-" + name
     if not _ACCOUNT.fullmatch(account) or account in ("root", USER, SENDERS_GROUP):
         raise ControlError(

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch.report import OPEN_SPEC
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.spec import OPEN_SPEC
 from ansible_collections.twinguard.hardening.plugins.module_utils._batch.types import Reason
 from ansible_collections.twinguard.hardening.plugins.modules import batch_open
 from ansible_collections.twinguard.hardening.tests.unit.support.batch import (

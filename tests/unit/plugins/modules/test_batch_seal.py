@@ -14,7 +14,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch.report import SEAL_SPEC
+from ansible_collections.twinguard.hardening.plugins.module_utils._batch.spec import SEAL_SPEC
 from ansible_collections.twinguard.hardening.plugins.modules import batch_seal
 from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
     Lab,
