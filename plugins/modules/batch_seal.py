@@ -118,8 +118,8 @@ manifest:
   returned: success
   type: str
   sample: /srv/outbox/20261121T112233Z-9f86d081884c7d65.manifest.json
-why:
-  description: Why a new batch was made, or not.
+reason:
+  description: Why a new batch was made, or was not.
   returned: success
   type: str
   sample: no file was touched

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Look at a batch where it was dropped, and check all that can be checked without opening it (I/O).
+"""Check everything about an uploaded batch that can be checked without decrypting it (I/O).
 
-The directory belongs to the sender: names in it are links, devices or gone by the next look, if he wants. So each file
-is opened once, without following links, and everything is asked of what is open.
+The sender controls the directory, and can replace a name by a link or a device at any time. So each file is opened
+once, without following links, and all checks use the open descriptor.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from .._trust.allowed_signers import Entry
 from . import ledger, names, verdict
 from . import manifest as manifests
 from . import openssl_io as openssl
-from . import signature as trust
+from . import signature as signatures
 from .disk_io import READ, digest_fd
 from .types import DATA, INDEX, KEY, MANIFEST, SIGNATURE, Identity, OpenOptions, Reason, Refused
 
-_LINK_WAIT = 2.0  # seconds; sftp-server renames by a second link, which it then removes
+_LINK_WAIT = 2.0  # seconds; sftp-server renames with a second link, which it then removes
 _POLL = 0.05
 
 
 class Zone:
-    """The directory in which batches arrive, held open."""
+    """The directory in which batches arrive, kept open."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -43,13 +43,13 @@ class Zone:
         os.close(self.fd)
 
     def names(self) -> List[str]:
-        """What is in it now."""
+        """The names that are in it now."""
         with doing("list", self.path):
             return os.listdir(self.fd)
 
     @contextlib.contextmanager
     def opened(self, name: str) -> Iterator[Tuple[int, int]]:
-        """A plain file in it: descriptor and size. Refused when it is anything else."""
+        """A regular file in it: descriptor and size. Refused when it is anything else."""
         fd, size = self._open(name)
         try:
             yield fd, size
@@ -63,7 +63,9 @@ class Zone:
                 before = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
                 if not stat.S_ISREG(before.st_mode):
                     kind = kind_of(before.st_mode)
-                    raise Refused(Reason.NOT_A_FILE, f"{names.shown(name)} is a {kind}")
+                    raise Refused(
+                        Reason.NOT_A_FILE, f"{names.shown(name)} is a {kind}, not a regular file"
+                    )
                 fd = os.open(name, READ, dir_fd=self.fd)
             except FileNotFoundError as error:
                 missing = Reason.MISSING_FILE
@@ -77,26 +79,34 @@ class Zone:
                 return fd, found.st_size
             os.close(fd)
             if not stat.S_ISREG(found.st_mode) or time.monotonic() > deadline:
-                raise Refused(Reason.HARD_LINK, f"{names.shown(name)} has another name elsewhere")
+                raise Refused(
+                    Reason.HARD_LINK,
+                    f"{names.shown(name)} has a second hard link, so it can be changed from elsewhere",
+                )
             time.sleep(_POLL)
 
     def read(self, name: str, limit: int, too_large: Reason) -> bytes:
-        """The content of a small file, as it is at one moment."""
+        """The content of a small file, read once."""
         with self.opened(name) as (fd, size), doing("read", f"{self.path}/{name}"):
             if size > limit:
-                raise Refused(too_large, f"{names.shown(name)} has more than {limit} bytes")
+                raise Refused(
+                    too_large,
+                    f"{names.shown(name)} has more than {limit} bytes, the limit for such a file",
+                )
             content = b""
             while len(content) <= limit:
                 part = os.read(fd, limit + 1 - len(content))
                 if not part:
                     return content
                 content += part
-        raise Refused(too_large, f"{names.shown(name)} has more than {limit} bytes")
+        raise Refused(
+            too_large, f"{names.shown(name)} has more than {limit} bytes, the limit for such a file"
+        )
 
 
 @dataclass(frozen=True)
 class Trust:
-    """Whom to believe and what to open with, read once for all batches of a run."""
+    """Trusted signers and the keys that open batches, read once for all batches of a run."""
 
     options: OpenOptions
     entries: Tuple[Entry, ...]
@@ -112,8 +122,8 @@ class Trust:
             openssl.check_private(options.passphrase_file)
         return cls(
             options,
-            tuple(trust.entries(options.allowed_signers)),
-            trust.revoked_keys(options.revocations),
+            tuple(signatures.entries(options.allowed_signers)),
+            signatures.revoked_keys(options.revocations),
             tuple(
                 openssl.fingerprint(openssl.certificate(one.certificate))
                 for one in options.identities
@@ -123,7 +133,7 @@ class Trust:
 
 @dataclass
 class Checked:
-    """A batch whose sender, completeness and digests are right. `data` is its archive, held open."""
+    """A batch whose sender, completeness and digests were checked. `data` is its archive, kept open."""
 
     manifest: manifests.Manifest
     digest: str
@@ -137,39 +147,39 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A manifest with a good signature. `known`: this very batch was published before."""
+class Authenticated:
+    """A manifest with a good signature. `published`: its ledger entry when this very batch was published before."""
 
     manifest: manifests.Manifest
     digest: str
-    known: Optional[ledger.Entry]
+    published: Optional[ledger.Entry]
 
 
 def authenticate(
-    zone: Zone, batch: str, us: Trust, book: ledger.Ledger, now: int, run: Runner
-) -> Claim:
-    """Who sent the batch, and whether it may come now. Nothing is parsed before its signature is good."""
+    zone: Zone, batch: str, trust: Trust, published: ledger.Ledger, now: int, run: Runner
+) -> Authenticated:
+    """Verify who sent the batch, and look it up in the ledger. Nothing is parsed before its signature is good."""
     content = zone.read(batch + MANIFEST, manifests.LIMIT, Reason.BAD_MANIFEST)
-    armoured = zone.read(batch + SIGNATURE, trust.SIGNATURE_LIMIT, Reason.BAD_SIGNATURE)
-    signature = trust.signature(armoured)
-    principals = trust.signers(signature, us.entries, us.revoked, now)
+    armoured = zone.read(batch + SIGNATURE, signatures.SIGNATURE_LIMIT, Reason.BAD_SIGNATURE)
+    signature = signatures.signature(armoured)
+    principals = signatures.signers(signature, trust.entries, trust.revoked, now)
     moment = time.strftime("%Y%m%d%H%M%S", time.gmtime(now))
-    files = (us.options.allowed_signers, us.options.revocations)
+    files = (trust.options.allowed_signers, trust.options.revocations)
     openssl.verify(run, content, armoured, files, principals[0], moment)
     manifest = manifests.parse(content, batch)
-    verdict.check_sender(manifest, principals, us.options.senders)
+    verdict.check_sender(manifest, principals, trust.options.senders)
     digest = hashlib.sha256(content).hexdigest()
-    known = ledger.decide(book, manifest.sender, batch, manifest.sequence, digest)
-    return Claim(manifest, digest, known)
+    known = ledger.decide(published, manifest.sender, batch, manifest.sequence, digest)
+    return Authenticated(manifest, digest, known)
 
 
-def check(zone: Zone, claim: Claim, us: Trust, now: int) -> Checked:
-    """Whether the batch is for us, and complete and unharmed. Nothing is decrypted before that."""
-    manifest, options = claim.manifest, us.options
+def check(zone: Zone, signed: Authenticated, trust: Trust, now: int) -> Checked:
+    """Verify that the batch is for us, complete and unchanged. Nothing is decrypted before that."""
+    manifest, options = signed.manifest, trust.options
     verdict.check_time(manifest, now, options.maximum_age)
     number = 0
-    if us.fingerprints or options.passphrase_file or not options.verify_only:
-        chosen = verdict.choose(manifest, us.fingerprints, bool(options.passphrase_file))
+    if trust.fingerprints or options.passphrase_file or not options.verify_only:
+        chosen = verdict.choose(manifest, trust.fingerprints, bool(options.passphrase_file))
         number = -1 if chosen is None else chosen
     verdict.check_set(zone.names(), manifest)
     verdict.check_limits(manifest, options.maximum_bytes, options.maximum_files)
@@ -180,7 +190,7 @@ def check(zone: Zone, claim: Claim, us: Trust, now: int) -> Checked:
         _same(one, len(small[ending]), hashlib.sha256(small[ending]).hexdigest())
     identity = options.identities[number] if 0 <= number < len(options.identities) else None
     data = _checked_data(zone, manifest.file(DATA))
-    return Checked(manifest, claim.digest, identity, data, small)
+    return Checked(manifest, signed.digest, identity, data, small)
 
 
 def _checked_data(zone: Zone, wanted: manifests.Sum) -> int:
@@ -195,7 +205,10 @@ def _checked_data(zone: Zone, wanted: manifests.Sum) -> int:
 def _same(wanted: manifests.Sum, size: int, digest: str) -> None:
     if size != wanted.size:
         raise Refused(
-            Reason.WRONG_SIZE, f"{wanted.name} has {size} bytes; {wanted.size} were signed"
+            Reason.WRONG_SIZE,
+            f"{wanted.name} has {size} bytes; the signed manifest says {wanted.size}",
         )
     if digest != wanted.sha256:
-        raise Refused(Reason.WRONG_DIGEST, f"{wanted.name} is not what was signed")
+        raise Refused(
+            Reason.WRONG_DIGEST, f"{wanted.name} does not have the SHA-256 of the signed manifest"
+        )

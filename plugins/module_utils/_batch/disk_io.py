@@ -1,10 +1,10 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files of batches on disk: walked without following links, written durably, any size (I/O).
+"""Files of batches on disk: walked without following links, written durably, of any size (I/O).
 
-Large files cannot go through a Transaction, which holds contents in memory. The same rules hold: private while they are
-written, flushed, and put in place by one rename.
+Large files cannot go through a Transaction, which holds contents in memory. The same rules apply: private while they
+are written, flushed to disk, and published by one rename.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from . import names
 from .openssl_io import CHUNK
 
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_MANY = 32  # files; above it one flush of the file system is cheaper than one of each
+_MANY = 32  # files; for more of them one flush of the file system is cheaper than one for each
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file to be sealed: its name in the batch, where it is, and its status when it was found."""
+    """A file to be sealed: its name in the batch, its location, and its status when it was found."""
 
     name: str
     root: str
@@ -41,27 +41,31 @@ class Source:
 
     @property
     def path(self) -> str:
-        """Where it is, for messages."""
+        """Its path, for messages."""
         return f"{self.root}/{self.below}"
 
 
 def mark(found: os.stat_result) -> Tuple[int, ...]:
-    """What changes when a file is changed or replaced. The kernel keeps the ctime; nobody can set it."""
+    """A value that differs once a file is changed or replaced. Nobody can set the ctime in it."""
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def gather(paths: Sequence[str]) -> List[Source]:
-    """All files at and below these paths, by name. FilesError for what is no plain file or directory."""
+    """All files at and below these paths, by name. FilesError for anything but files and directories."""
     found: Dict[str, Source] = {}
     for path in paths:
         for one in _below(path):
             if one.name in found:
                 raise FilesError(
-                    path, "seal", f"{names.shown(one.name)} is already there from another source"
+                    path,
+                    "seal",
+                    f"another source already contributes the name {names.shown(one.name)}",
                 )
             wrong = names.problem(one.name)
             if wrong:
-                raise FilesError(path, "seal", f"the name {names.shown(one.name)} in it: {wrong}")
+                raise FilesError(
+                    path, "seal", f"it contains the name {names.shown(one.name)}: {wrong}"
+                )
             found[one.name] = one
     return [found[name] for name in sorted(found)]
 
@@ -103,7 +107,7 @@ def _source(root: str, below: str, name: str, path: str, status: os.stat_result)
 
 
 class Reader:
-    """Reads sources in turn; the directory that was last used stays open."""
+    """Reads sources one after another; the directory used last stays open."""
 
     def __init__(self) -> None:
         self._path = ""
@@ -116,7 +120,7 @@ class Reader:
             self._fd = -1
 
     def parts(self, source: Source, take: Callable[[memoryview], object]) -> Iterator[memoryview]:
-        """The content in chunks, each given to `take` as well. FilesError when it has changed meanwhile."""
+        """The content in chunks, each passed to `take` as well. FilesError when it has changed meanwhile."""
         with doing("read", source.path):
             fd = os.open(source.below.rpartition("/")[2], READ, dir_fd=self._directory(source))
             try:
@@ -133,7 +137,7 @@ class Reader:
 
 
 def _same(fd: int, source: Source, take: Callable[[memoryview], object]) -> Iterator[memoryview]:
-    changed = FilesError(source.path, "seal", "it changed while it was sealed; try again")
+    changed = FilesError(source.path, "seal", "it changed while it was sealed; run this again")
     buffer = memoryview(bytearray(min(CHUNK, max(source.size, 1))))
     left = source.size
     while left:
@@ -148,7 +152,7 @@ def _same(fd: int, source: Source, take: Callable[[memoryview], object]) -> Iter
 
 
 def digest_fd(fd: int, size: int) -> Optional[str]:
-    """SHA-256 in hex of an open file from its beginning; None when it does not have this size."""
+    """SHA-256 in hex of an open file from its beginning; None when its size is another one."""
     hashed = hashlib.sha256()
     buffer = memoryview(bytearray(CHUNK))
     position = 0
@@ -187,7 +191,7 @@ def directory(path: str) -> Iterator[int]:
 
 
 def flush(dir_fd: int, files: Sequence[str], directories: Sequence[str]) -> None:
-    """Have the named files and directories below a directory, and itself, on disk."""
+    """Flush the named files and directories below a directory, and the directory itself, to disk."""
     if len(files) + len(directories) > _MANY and _flush_all(dir_fd):
         return
     for name in [*files, *directories]:
@@ -211,20 +215,20 @@ def _flush_all(fd: int) -> bool:
     return True
 
 
-def keep(path: str, content: bytes) -> None:
-    """Replace a small private file durably, and sweep what a killed run of this left."""
+def write_private(path: str, content: bytes) -> None:
+    """Replace a small private file durably, and remove temporary files of a killed run."""
     with directory(path.rpartition("/")[0]) as fd, doing("sweep", path):
         sweep(fd, mark_of(path))
     replace_file(path, content, 0o600)
 
 
-def kept(path: str) -> Optional[bytes]:
-    """The content of such a file; None when there is none yet."""
+def read_private(path: str) -> Optional[bytes]:
+    """The content of such a file; None when it does not exist yet."""
     found = read_file(path)
     return None if found is None else found.content
 
 
 def free_bytes(fd: int) -> int:
-    """What we may still write on the file system of an open directory."""
+    """Bytes available to us on the file system of an open directory."""
     found = os.statvfs(fd)
     return found.f_bavail * found.f_frsize

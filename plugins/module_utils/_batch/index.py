@@ -4,8 +4,8 @@
 """The table of contents of a batch, and the archive that holds its files (pure).
 
 The index is what sha256sum prints, with the size before each line as a comment, so `sha256sum --check` reads it. The
-archive is plain tar. It is never parsed: from the index follows each byte of it that is not content, and what comes
-is compared with that. So there is no header, link, device, hole or compression to be fooled by.
+archive is plain tar, and is never parsed: the index determines every byte of it that is not content, and the decrypted
+bytes are compared with that. So no header, link, device, hole or compression can mislead us.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from .types import Reason, Refused
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
-"""How a tar archive ends."""
+"""The end of a tar archive."""
 
 SALT = 16
-"""Bytes that `openssl enc` puts in front: the word Salted__ and the salt. CTR adds nothing else."""
+"""Bytes that `openssl enc` writes first: the word Salted__ and the salt. CTR mode adds nothing else."""
 
 INDEX_LIMIT = 64 * 1024 * 1024
 _ENTRY = re.compile(r"# (0|[1-9][0-9]{0,15})\n([0-9a-f]{64})  ([^\n]+)\n")
@@ -46,9 +46,9 @@ def render_index(items: Iterable[Item]) -> bytes:
 
 
 def parse_index(content: bytes, most: int) -> List[Item]:
-    """Read an index of at most `most` files. Raises Refused for all but what render_index writes."""
+    """Read an index of at most `most` files. Raises Refused for everything but the output of render_index."""
     if not content:
-        raise Refused(Reason.EMPTY_BATCH, "the batch holds no file")
+        raise Refused(Reason.EMPTY_BATCH, "the batch contains no file")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -60,24 +60,31 @@ def parse_index(content: bytes, most: int) -> List[Item]:
         if found is None:
             raise _garbled(content)
         if len(items) == most:
-            raise Refused(Reason.TOO_LARGE, f"the batch holds more than {most} files")
+            raise Refused(
+                Reason.TOO_LARGE,
+                f"the batch contains more than {most} files, which is the limit here",
+            )
         items.append(Item(found.group(3), int(found.group(1)), found.group(2)))
         position = found.end()
     check_names(one.name for one in items)
     if [one.name for one in items] != sorted(one.name for one in items):
-        raise Refused(Reason.BAD_INDEX, "the index is not in the order of the names")
+        raise Refused(Reason.BAD_INDEX, "the index is not sorted by name")
     return items
 
 
 def _garbled(content: bytes) -> Refused:
-    # Its digest was right, so nobody changed it on the way: it was made so, or it is not our password.
+    # Its digest was right, so it was not changed in transit: it was made so, or the password is another one.
     first = content[:2] == b"# "
-    hint = "" if first else "; most likely the password is not the one it was sealed with"
-    return Refused(Reason.BAD_INDEX, "the index of the batch cannot be read" + hint)
+    hint = (
+        ""
+        if first
+        else "; most likely the password or passphrase is not the one it was sealed with"
+    )
+    return Refused(Reason.BAD_INDEX, "the index of the batch is malformed" + hint)
 
 
 def header(name: str, size: int) -> bytes:
-    """All that stands in the archive before the content of this file: one form for each name and size."""
+    """The bytes of the archive before the content of this file; name and size determine them."""
     encoded = name.encode("utf-8")
     records = b""
     if len(encoded) > _LONGEST_PLAIN or not name.isascii():
@@ -87,24 +94,24 @@ def header(name: str, size: int) -> bytes:
     if not records:
         return _block(encoded, size, b"0")
     extended = _block(b"././@PaxHeader", len(records), b"x") + records + padding(len(records))
-    # What a tar without extensions would call it; every tar of this century reads the extension.
+    # The name for a tar that does not know the extension; every current tar does.
     short = name.encode("ascii", "replace")[:_LONGEST_PLAIN]
     return extended + _block(short, size if size <= _MOST_IN_OCTAL else 0, b"0")
 
 
 def padding(size: int) -> bytes:
-    """What fills the last block of a content of this size."""
+    """The zeros that fill the last block of a content of this size."""
     return bytes(-size % BLOCK)
 
 
 def archive_size(items: Iterable[Item]) -> int:
-    """Bytes of the archive of these files."""
+    """Size in bytes of the archive of these files."""
     inside = sum(len(header(one.name, one.size)) + one.size + -one.size % BLOCK for one in items)
     return inside + len(END)
 
 
 def total(items: Iterable[Item]) -> int:
-    """Bytes of all files together."""
+    """Size in bytes of all files together."""
     return sum(one.size for one in items)
 
 
@@ -140,12 +147,14 @@ def _block(name: bytes, size: int, kind: bytes) -> bytes:
 
 
 def check_size(items: List[Item], encrypted: int, most: Optional[int]) -> None:
-    """Refuse a batch whose encrypted archive cannot be what the index says, before it is decrypted."""
+    """Refuse a batch whose encrypted archive does not have the size that the index implies, before it is decrypted."""
     if most is not None and total(items) > most:
-        raise Refused(Reason.TOO_LARGE, f"the files have {total(items)} bytes; {most} are allowed")
+        raise Refused(
+            Reason.TOO_LARGE, f"the files have {total(items)} bytes; at most {most} are allowed"
+        )
     if encrypted != archive_size(items) + SALT:
         raise Refused(
             Reason.BAD_ARCHIVE,
-            f"the archive has {encrypted - SALT} bytes; with the files of the index it has"
+            f"the archive has {encrypted - SALT} bytes, but the files of the index need"
             f" {archive_size(items)}",
         )

@@ -1,17 +1,17 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The receiver's memory of what was published, so that nothing is published twice (pure).
+"""The receiver's ledger of published batches, so that none is published twice (pure).
 
-A batch is published in three steps, each of them atomic:
+A batch is published in three atomic steps:
 
  1. the ledger says "publishing this batch"; its decrypted files are complete on disk, in staging;
  2. the staging directory is renamed to its place;
  3. the ledger says "published".
 
-Cut short between 1 and 2, the staging directory is still there, and the next run renames it. Cut short between 2 and
-3, it is gone, so the batch was published, even when somebody has taken it away since; the next run only notes it. So
-each batch is published exactly once, and a sequence number counts from step 1 on.
+After an interruption between 1 and 2 the staging directory still exists, and the next run renames it. After one between
+2 and 3 it is gone, so the batch was published, even if somebody has removed it since; the next run only records it. So
+each batch is published exactly once, and its sequence number is used up from step 1 on.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from .types import Reason, Refused
 
 FORMAT = "twinguard-ledger-1"
 KEPT = 1000
-"""Published batches that are remembered by name, for each sender. Older ones are refused by sequence."""
+"""Published batches that are listed, for each sender. Older ones are refused by their sequence number."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A batch that was published, or is being published: its manifest's SHA-256, and what it held."""
+    """A batch that was published, or is being published: its manifest's SHA-256, and its number of files and bytes."""
 
     batch: str
     sender: str
@@ -52,24 +52,24 @@ class Ledger:
     publishing: Optional[Entry] = None
 
     def find(self, batch: str) -> Optional[Entry]:
-        """The entry of a published batch that is still remembered."""
+        """The entry of a published batch; None when it is not (or no longer) listed."""
         return next((one for one in self.published if one.batch == batch), None)
 
 
 class LedgerError(HardeningError, ValueError):
-    """A ledger that cannot be read. Nothing may be published then, for it may have been before."""
+    """An unreadable ledger. Nothing may be published then, because it may have been published before."""
 
 
 def parse(content: bytes) -> Ledger:
-    """Read a ledger. LedgerError for all but what render writes."""
+    """Read a ledger. LedgerError for everything but the output of render."""
     try:
         document = json.loads(content.decode("ascii"))
         ledger = _read(document)
         whole = render(ledger) == content
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise LedgerError("it is not a ledger that we wrote") from error
+        raise LedgerError("it is not in the format of this module") from error
     if not whole:
-        raise LedgerError("somebody has changed it")
+        raise LedgerError("it was changed by something else")
     return ledger
 
 
@@ -90,7 +90,7 @@ def _fields(entry: Entry) -> Dict[str, Any]:
 
 def _read(document: Any) -> Ledger:
     if document["format"] != FORMAT:
-        raise LedgerError("its format is another one")
+        raise LedgerError(f"its format is not {FORMAT}")
     publishing = document["publishing"]
     return Ledger(
         {str(name): int(number) for name, number in document["highest"].items()},
@@ -102,44 +102,45 @@ def _read(document: Any) -> Ledger:
 def _entry(found: Dict[str, Any]) -> Entry:
     entry = Entry(**found)
     if not is_batch(entry.batch) or not is_sender(entry.sender):
-        raise LedgerError("an entry has no proper name")
+        raise LedgerError("an entry has an invalid batch id or sender")
     return entry
 
 
 def decide(
     ledger: Ledger, sender: str, batch: str, sequence: int, manifest: str
 ) -> Optional[Entry]:
-    """The entry of this batch when it was published before, exactly as it is; None when it is new.
+    """The entry of this batch when exactly it was published before; None when it is new.
 
-    Raises Refused for a batch that is neither: of an id that is taken, or with a sequence number that is not above all
-    that came from its sender.
+    Raises Refused for a batch whose id is taken, or whose sequence number is not above the highest one of its sender.
     """
     known = ledger.find(batch)
     if known is not None and known.sender != sender:
-        raise Refused(Reason.ID_TAKEN, f"the batch id {batch} was used by another sender")
+        raise Refused(Reason.ID_TAKEN, f"the batch id {batch} was already used by {known.sender}")
     if known is not None and known.manifest == manifest:
         return known
     if known is not None:
-        raise Refused(Reason.REPLAY, f"batch {batch} was published before, with another manifest")
+        raise Refused(
+            Reason.REPLAY, f"batch {batch} was published before with a different manifest"
+        )
     highest = ledger.highest.get(sender)
     if highest is not None and sequence <= highest:
         raise Refused(
             Reason.OLD_SEQUENCE,
-            f"its sequence number {sequence} is not above {highest}, which {sender} has reached",
+            f"its sequence number {sequence} is not above {highest}, the highest one published for {sender}",
         )
     return None
 
 
 def begin(ledger: Ledger, entry: Entry) -> Ledger:
-    """Step 1: the batch is complete in staging and will be published. `decide` has let it pass."""
+    """Step 1: the batch is complete in staging and will be published. `decide` has accepted it."""
     if ledger.publishing is not None:
-        raise LedgerError("another batch is still being published")
+        raise LedgerError(f"batch {ledger.publishing.batch} is still being published")
     highest = {**ledger.highest, entry.sender: entry.sequence}
     return replace(ledger, highest=highest, publishing=entry)
 
 
 def finish(ledger: Ledger) -> Ledger:
-    """Step 3: the batch of `begin` is in its place."""
+    """Step 3: the batch of `begin` is at its destination."""
     if ledger.publishing is None:
         return ledger
     entries = [*ledger.published, ledger.publishing]

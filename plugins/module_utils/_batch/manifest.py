@@ -1,10 +1,10 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The manifest of a batch: one form for each content, so that it is read strictly (pure).
+"""The manifest of a batch: one canonical form for each content, which is read strictly (pure).
 
-It is JSON with one file on each line, in a form that sed can read when nothing else is there. Only what the signature
-covers is in it: the exact files of the batch with their sizes and digests, and all that opening them needs.
+It is JSON with one file on each line, so that sed can read it where nothing else is installed. It holds the exact files
+of the batch with their sizes and digests, and all that opening them needs; the signature covers all of it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .types import (
 
 FORMAT = "twinguard-batch-1"
 LIMIT = 65536
-"""Bytes of a manifest. It names at most three files and some recipients, whatever the batch holds."""
+"""Most bytes of a manifest. It lists at most three files and some recipients, however large the batch is."""
 
 CIPHER, KDF, DIGEST = "aes-256-ctr", "pbkdf2", "sha256"
 _MOST_RECIPIENTS = 64
@@ -45,7 +45,7 @@ _FIELDS = (
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
-_LARGEST = 1 << 53  # what every reader of JSON still tells apart
+_LARGEST = 1 << 53  # the limit of exact integers in JSON readers
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Sum:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a manifest says. `recipients`: SHA-256 of their certificates; empty with a passphrase."""
+    """A parsed manifest. `recipients`: SHA-256 of their certificates; empty with a passphrase."""
 
     batch: str
     sequence: int
@@ -70,17 +70,17 @@ class Manifest:
     files: Tuple[Sum, ...]
 
     def file(self, ending: str) -> Sum:
-        """The file whose name ends so; there is always one of DATA and INDEX."""
+        """The file with this suffix; DATA and INDEX always exist."""
         return next(one for one in self.files if one.name == self.batch + ending)
 
 
 def expected_names(batch: str, wrapped: bool) -> List[str]:
-    """The encrypted files that a batch has, in the order of the manifest."""
+    """The encrypted files of a batch, in the order of the manifest."""
     return [batch + DATA, batch + INDEX] + ([batch + KEY] if wrapped else [])
 
 
 def render(manifest: Manifest) -> bytes:
-    """The one form of this manifest."""
+    """The canonical form of this manifest."""
     encryption = {
         "cipher": CIPHER,
         "kdf": KDF,
@@ -108,55 +108,55 @@ def render(manifest: Manifest) -> bytes:
 
 
 def parse(content: bytes, batch: str) -> Manifest:
-    """Read the manifest of the batch with this id. Raises Refused for all but its one form."""
+    """Read the manifest of the batch with this id. Raises Refused for everything but its canonical form."""
     if len(content) > LIMIT:
         raise _bad(f"it has more than {LIMIT} bytes")
     try:
-        # Before anything is parsed: a deep nesting would exhaust the parser.
+        # Before anything is parsed, because deep nesting would exhaust the parser.
         if content.count(b"[") + content.count(b"{") > 16:
-            raise _bad("it is nested or has too many parts")
+            raise _bad("it is nested too deeply or has too many parts")
         document = json.loads(content.decode("ascii"), object_pairs_hook=_without_doubles)
     except (ValueError, RecursionError) as error:
         raise _bad("it is not JSON in ASCII") from error
     manifest = _read(document)
-    # The parameters first: a manifest that is well formed but weak shall be called weak.
+    # The parameters first, so that a well-formed but weak manifest is reported as weak.
     _check_encryption(document["encryption"], bool(manifest.recipients))
     if render(manifest) != content:
-        raise _bad("it is not in the form that we write")
+        raise _bad("it is not in the canonical form")
     if manifest.batch != batch:
-        raise _bad(f"it is the manifest of {shown(manifest.batch)}, not of {batch}")
+        raise _bad(f"it belongs to batch {shown(manifest.batch)}, not to {batch}")
     return manifest
 
 
 def _bad(detail: str) -> Refused:
-    return Refused(Reason.BAD_MANIFEST, "the manifest cannot be used: " + detail)
+    return Refused(Reason.BAD_MANIFEST, "the manifest is invalid: " + detail)
 
 
 def _without_doubles(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise _bad("it gives a value twice")
+        raise _bad("it has a field twice")
     return found
 
 
 def _read(document: Any) -> Manifest:
-    """The fields, each with its type; the caller compares the whole form."""
+    """The fields, each checked for its type; the caller compares the canonical form."""
     if not isinstance(document, dict) or tuple(document) != _FIELDS:
         raise _bad("it does not have exactly the fields " + ", ".join(_FIELDS))
     if document["format"] != FORMAT:
         raise _bad(f"its format is {shown(str(document['format']))}, not {FORMAT}")
     batch, sender = _text(document, "batch"), _text(document, "sender")
     if not is_batch(batch):
-        raise _bad(f"the batch id {shown(batch)} is not of our form")
+        raise _bad(f"{shown(batch)} is not a valid batch id")
     if not is_sender(sender):
-        raise _bad(f"the sender {shown(sender)} is not of our form")
+        raise _bad(f"the sender {shown(sender)} is not a valid principal (no wildcards)")
     created = from_text(_text(document, "created_at"))
     if created is None:
-        raise _bad("created_at is no time in UTC")
+        raise _bad("created_at is not a time in UTC such as 2026-11-21T11:22:33Z")
     recipients = _recipients(document["recipients"])
     encryption = document["encryption"]
     if not isinstance(encryption, dict):
-        raise _bad("its encryption is no set of parameters")
+        raise _bad("encryption is not an object")
     iterations = _number(encryption, "iterations")
     files = _sums(document["files"], batch, bool(recipients))
     sequence = _number(document, "sequence")
@@ -166,37 +166,40 @@ def _read(document: Any) -> Manifest:
 def _text(document: Dict[str, Any], name: str) -> str:
     value = document.get(name)
     if not isinstance(value, str):
-        raise _bad(f"its {name} is no text")
+        raise _bad(f"{name} is not a string")
     return value
 
 
 def _number(document: Dict[str, Any], name: str) -> int:
     value = document.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _LARGEST:
-        raise _bad(f"its {name} is no number from 0 to 2^53")
+        raise _bad(f"{name} is not an integer from 0 to 2^53 - 1")
     return value
 
 
 def _recipients(value: Any) -> Tuple[str, ...]:
     if not isinstance(value, list) or len(value) > _MOST_RECIPIENTS:
-        raise _bad(f"its recipients are no list of at most {_MOST_RECIPIENTS}")
+        raise _bad(f"recipients is not a list of at most {_MOST_RECIPIENTS}")
     if not all(isinstance(one, str) and _SHA256.fullmatch(one) for one in value):
-        raise _bad("a recipient is no SHA-256 of a certificate")
+        raise _bad("a recipient is not the SHA-256 of a certificate")
     if value != sorted(set(value)):
-        raise _bad("its recipients are not in order, or one is there twice")
+        raise _bad("recipients are not sorted, or one is listed twice")
     return tuple(value)
 
 
 def _sums(value: Any, batch: str, wrapped: bool) -> Tuple[Sum, ...]:
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise _bad("its files are no list of files")
+        raise _bad("files is not a list of objects")
     if [one.get("name") for one in value] != expected_names(batch, wrapped):
-        raise _bad("it does not name exactly the files that a batch has")
+        raise _bad(
+            "it does not list exactly the files of a batch: "
+            + ", ".join(expected_names(batch, wrapped))
+        )
     sums = []
     for one in value:
         sha256 = _text(one, "sha256")
         if not _SHA256.fullmatch(sha256):
-            raise _bad(f"the digest of {one['name']} is no SHA-256")
+            raise _bad(f"the sha256 of {one['name']} is not a SHA-256 in hex")
         sums.append(Sum(one["name"], _number(one, "size"), sha256))
     return tuple(sums)
 
@@ -212,12 +215,21 @@ def _check_encryption(found: Dict[str, Any], wrapped: bool) -> None:
     if not least <= found["iterations"] <= MAXIMUM_ITERATIONS:
         raise Refused(
             Reason.WEAK_PARAMETERS,
-            f"{found['iterations']} rounds of PBKDF2; {least} to {MAXIMUM_ITERATIONS} are accepted",
+            f"it has {found['iterations']} rounds of PBKDF2; {least} to {MAXIMUM_ITERATIONS} are accepted",
         )
 
 
+def unverified_sequence(content: bytes) -> Optional[int]:
+    """The sequence number in a manifest that nobody has verified, to sort batches by; None where there is none."""
+    try:
+        value = json.loads(content.decode("ascii"))["sequence"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return value if isinstance(value, int) and 0 <= value < 1 << 62 else None
+
+
 def to_text(seconds: int) -> str:
-    """A time of the manifest: 2026-11-21T11:22:33Z."""
+    """A time as manifests and logs have it: 2026-11-21T11:22:33Z."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime(_TIME)
 
 

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Open the batches in a directory: check, decrypt, publish or quarantine (I/O).
 
-See `_batch/types.py` for what a batch is. Batches are opened in the order of their numbers, one at a
-time, under a lock: two services at once are two in a row.
+`_batch/types.py` describes batches. They are opened in the order of their sequence numbers, one at a time, under a
+lock, so that a second service waits for the first one.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from . import check_io as checks
 from . import disk_io as disk
 from . import ledger, verdict
 from . import publish_io as publish
-from .manifest import LIMIT, to_text
-from .names import is_batch, shown
+from .manifest import LIMIT, to_text, unverified_sequence
+from .names import batch_of, is_batch, shown
 from .options import check_open
 from .types import MANIFEST, OpenOptions, Outcome, Reason, Refused
 
-_WHY = "reason.json"
+_REASON_FILE = "reason.json"
 _MOVING = ".tg-"
 
 
@@ -43,24 +43,21 @@ def open_batches(
 ) -> List[Outcome]:
     """Open every complete batch in a directory, or only the one with this id.
 
-    With `check`, or when just verification is asked for, nothing is decrypted and nothing moved.
-    Raises ControlError, FilesError or ProgramError for what is not a batch's fault; what was done
-    before stays done, and the next run goes on from there.
+    With `check` or `verify_only` nothing is decrypted and nothing is moved.
+    Raises ControlError, FilesError or ProgramError for a problem that is not a batch's fault; batches that were
+    published before it stay published, and the next run continues with the rest.
     """
     check_open(directory, options)
-    us = checks.Trust.read(options)
-    quiet = check or options.verify_only
+    trust = checks.Trust.read(options)
+    read_only = check or options.verify_only
     zone = checks.Zone(directory)
     try:
-        if quiet:
-            book = publish.Book(options.state_dir)
-            return list(_Opening(zone, us, book, now, run, quiet).work(only))
-        lock = lock_state_dir(options.state_dir, options.lock_wait)
-        try:
-            book = publish.Book(options.state_dir)
-            return list(_Opening(zone, us, book, now, run, quiet).work(only))
-        finally:
-            os.close(lock)
+        with contextlib.ExitStack() as stack:
+            if not read_only:
+                lock = lock_state_dir(options.state_dir, options.lock_wait)
+                stack.callback(os.close, lock)
+            ledger_file = publish.LedgerFile(options.state_dir)
+            return list(_Opening(zone, trust, ledger_file, now, run, read_only).work(only))
     finally:
         zone.close()
 
@@ -71,21 +68,23 @@ class _Opening:
     def __init__(
         self,
         zone: checks.Zone,
-        us: checks.Trust,
-        book: publish.Book,
+        trust: checks.Trust,
+        ledger_file: publish.LedgerFile,
         now: int,
         run: Runner,
-        quiet: bool,
+        read_only: bool,
     ) -> None:
-        self.zone, self.us, self.book = zone, us, book
-        self.options = us.options
-        self.now, self.run, self.quiet = now, run, quiet
+        self.zone, self.trust, self.ledger_file = zone, trust, ledger_file
+        self.options = trust.options
+        self.now, self.run, self.read_only = now, run, read_only
 
     def work(self, only: Optional[str]) -> Iterator[Outcome]:
-        """What became of each batch, in their order."""
-        if not self.quiet:
-            for entry in publish.recover(self.options, self.book):
-                yield _published(entry, "an earlier run was cut short; this one has finished it")
+        """The outcome of each batch, in the order of their sequence numbers."""
+        if not self.read_only:
+            for entry in publish.recover(self.options, self.ledger_file):
+                yield _published(
+                    entry, "an earlier run was interrupted; this one has finished the publication"
+                )
             yield from self._resume_quarantine()
             self._sweep()
         good, bad = verdict.batches(self.zone.names())
@@ -95,65 +94,73 @@ class _Opening:
         for batch in self._ordered(good):
             if only in (None, batch):
                 yield self._one(batch)
-        known = self.book.now.find(only) if only is not None and only not in good else None
+        known = (
+            self.ledger_file.ledger.find(only) if only is not None and only not in good else None
+        )
         if known is not None:
-            yield _known(known)
+            yield _already_published(known)
 
     def _ordered(self, batches: Sequence[str]) -> List[str]:
-        turns: List[Tuple[int, str]] = []
+        turns: List[Tuple[bool, int, str]] = []
         for batch in batches:
             try:
                 content = self.zone.read(batch + MANIFEST, LIMIT, Reason.BAD_MANIFEST)
             except Refused:
                 content = b""
-            turns.append((verdict.claimed_sequence(content), batch))
-        return [batch for _turn, batch in sorted(turns)]
+            # A malformed manifest comes after all others.
+            number = unverified_sequence(content)
+            turns.append((number is None, number or 0, batch))
+        return [batch for _malformed, _number, batch in sorted(turns)]
 
     def _one(self, batch: str) -> Outcome:
-        claim: Optional[checks.Claim] = None
+        signed: Optional[checks.Authenticated] = None
         try:
-            claim = checks.authenticate(
-                self.zone, batch, self.us, self.book.now, self.now, self.run
+            signed = checks.authenticate(
+                self.zone, batch, self.trust, self.ledger_file.ledger, self.now, self.run
             )
-            if claim.known is not None:
+            if signed.published is not None:
                 self._remove(batch)
-                return _known(claim.known)
-            with contextlib.closing(checks.check(self.zone, claim, self.us, self.now)) as good:
-                if self.quiet:
+                return _already_published(signed.published)
+            with contextlib.closing(checks.check(self.zone, signed, self.trust, self.now)) as good:
+                if self.read_only:
                     return Outcome(
                         batch,
                         "verified",
-                        sender=claim.manifest.sender,
-                        sequence=claim.manifest.sequence,
+                        sender=signed.manifest.sender,
+                        sequence=signed.manifest.sequence,
                     )
-                entry = publish.publish(good, self.options, self.book, self.now, self.run)
+                entry = publish.publish(good, self.options, self.ledger_file, self.now, self.run)
         except Refused as refused:
-            return self._refuse(batch, refused, claim)
+            return self._refuse(batch, refused, signed)
         self._remove(batch)
         return _published(entry)
 
-    def _refuse(self, batch: str, refused: Refused, claim: Optional[checks.Claim]) -> Outcome:
+    def _refuse(
+        self, batch: str, refused: Refused, signed: Optional[checks.Authenticated]
+    ) -> Outcome:
         sender, sequence = "", 0
-        if claim is not None:
-            sender, sequence = claim.manifest.sender, claim.manifest.sequence
-        if self.quiet:
+        if signed is not None:
+            sender, sequence = signed.manifest.sender, signed.manifest.sequence
+        if self.read_only:
             return Outcome(batch, "refused", refused.reason, refused.detail, sender, sequence)
         names = verdict.belonging(self.zone.names(), batch)
         path = self._quarantine(batch, names, refused, sender)
         return Outcome(batch, "quarantined", refused.reason, refused.detail, sender, sequence, path)
 
     def _stray(self, name: str) -> Outcome:
-        """A manifest whose name is no batch id: it would wake the service again and again."""
-        refused = Refused(Reason.BAD_MANIFEST, f"{shown(name)} does not begin with a batch id")
+        """Move away a manifest without a batch id in its name: it would start the service again and again."""
+        refused = Refused(
+            Reason.BAD_MANIFEST, f"the file name {shown(name)} does not begin with a batch id"
+        )
         label = "stray-" + hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-        if self.quiet:
+        if self.read_only:
             return Outcome(label, "refused", refused.reason, refused.detail)
         path = self._quarantine(label, [name], refused, "")
         return Outcome(label, "quarantined", refused.reason, refused.detail, path=path)
 
     def _remove(self, batch: str) -> None:
-        """Take a published batch out of the directory; the ledger knows it, so the order does not matter."""
-        if not self.options.remove or self.quiet:
+        """Remove a published batch from the directory; the ledger lists it, so the order does not matter."""
+        if not self.options.remove or self.read_only:
             return
         with doing("empty", self.zone.path):
             for name in verdict.belonging(self.zone.names(), batch):
@@ -161,23 +168,23 @@ class _Opening:
             os.fsync(self.zone.fd)
 
     def _sweep(self) -> None:
-        """What a run that was cut short left of batches that it had published."""
+        """Remove the rest of batches that an interrupted run had published."""
         if not self.options.remove:
             return
         present = self.zone.names()
-        manifests = {name[: -len(MANIFEST)] for name in present if name.endswith(MANIFEST)}
-        done = {one.batch for one in self.book.now.published} - manifests
+        manifests = {batch_of(name) for name in present}
+        done = {one.batch for one in self.ledger_file.ledger.published} - manifests
         for batch in {name.split(".", 1)[0] for name in present} & done:
             self._remove(batch)
 
     def _quarantine(self, label: str, names: Sequence[str], refused: Refused, sender: str) -> str:
-        """Move a batch away, with the reason beside it. The reason is on disk before anything moves."""
+        """Move a batch to quarantine with its reason, which is on disk before anything moves."""
         root = self.options.quarantine
         with disk.directory(root) as above, doing("quarantine to", root):
             moving = _MOVING + label
             with contextlib.suppress(FileExistsError):
                 os.mkdir(moving, 0o700, dir_fd=above)
-            why = {
+            record = {
                 "batch": label,
                 "reason": refused.reason.value,
                 "detail": refused.detail,
@@ -185,25 +192,26 @@ class _Opening:
                 "at": to_text(self.now),
                 "directory": self.zone.path,
             }
-            text = json.dumps(why, indent=1, sort_keys=True) + "\n"
-            disk.keep(f"{root}/{moving}/{_WHY}", text.encode("ascii"))
+            text = json.dumps(record, indent=1, sort_keys=True) + "\n"
+            disk.write_private(f"{root}/{moving}/{_REASON_FILE}", text.encode("ascii"))
             os.fsync(above)
             self._move(above, moving, names)
-            return self._settle(above, label)
+            return self._finish_move(above, label)
 
     def _move(self, above: int, moving: str, names: Sequence[str]) -> None:
-        """Move files, manifests last: as long as one is there, the next run takes the batch up again."""
+        """Move files, manifests last: as long as one is left, the next run handles the batch again."""
         with disk.directory(f"{self.options.quarantine}/{moving}") as inside:
             for name in sorted(names, key=lambda one: (one.endswith(MANIFEST), one)):
-                # A sender may have called something like our own file.
-                target = name if name != _WHY else name + ".sent"
+                # A sender may have used the name of our own file.
+                target = name if name != _REASON_FILE else name + ".sent"
                 with contextlib.suppress(FileNotFoundError):
                     os.rename(name, target, src_dir_fd=self.zone.fd, dst_dir_fd=inside)
             os.fsync(inside)
         os.fsync(self.zone.fd)
         os.fsync(above)
 
-    def _settle(self, above: int, label: str) -> str:
+    def _finish_move(self, above: int, label: str) -> str:
+        """Give the complete directory its visible name, numbered if that is taken; its path."""
         present = set(os.listdir(above))
         name, number = label, 1
         while name in present:
@@ -214,22 +222,24 @@ class _Opening:
         return f"{self.options.quarantine}/{name}"
 
     def _resume_quarantine(self) -> Iterator[Outcome]:
-        """Finish moves that were cut short: their reason is known, and must not become another one."""
+        """Finish interrupted moves, with the reason that was recorded then."""
         root = self.options.quarantine
         with disk.directory(root) as above, doing("quarantine to", root):
             for moving in sorted(os.listdir(above)):
                 label = moving[len(_MOVING) :]
                 content = None
                 if moving.startswith(_MOVING):
-                    content = disk.kept(f"{root}/{moving}/{_WHY}")
-                why = json.loads(content.decode("utf-8")) if content else {}
-                if why.get("directory") != self.zone.path:
+                    content = disk.read_private(f"{root}/{moving}/{_REASON_FILE}")
+                record = json.loads(content.decode("utf-8")) if content else {}
+                if record.get("directory") != self.zone.path:
                     continue
                 names = verdict.belonging(self.zone.names(), label) if is_batch(label) else []
                 self._move(above, moving, names)
-                path = self._settle(above, label)
-                reason = Reason(why["reason"])
-                yield Outcome(label, "quarantined", reason, why["detail"], why["sender"], path=path)
+                path = self._finish_move(above, label)
+                reason = Reason(record["reason"])
+                yield Outcome(
+                    label, "quarantined", reason, record["detail"], record["sender"], path=path
+                )
 
 
 def _published(entry: ledger.Entry, detail: str = "") -> Outcome:
@@ -246,6 +256,6 @@ def _published(entry: ledger.Entry, detail: str = "") -> Outcome:
     )
 
 
-def _known(entry: ledger.Entry) -> Outcome:
-    detail = f"it was published {to_text(entry.at)}"
+def _already_published(entry: ledger.Entry) -> Outcome:
+    detail = f"it was already published at {to_text(entry.at)}"
     return replace(_published(entry, detail), status="already", reason=Reason.REPLAY)

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""openssl and ssh-keygen as batches need them (I/O).
+"""Calls of openssl and ssh-keygen for batches (I/O).
 
-Secrets reach them in anonymous memory, by file descriptor: never by argument, environment or a file on disk. Bulk data
-goes through pipes, so that memory stays the same whatever the size.
+Secrets are passed in anonymous memory, by file descriptor: never as an argument, in the environment or in a file on
+disk. Bulk data goes through pipes, so that memory use does not depend on its size.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from .._host.run_io import Done, ProgramError, Runner, clean_environment, last_l
 from .types import NAMESPACE, Identity, Reason, Refused
 
 put: Callable[[int, Any], None] = write_all
-"""Write all of some bytes, or of a part of a buffer."""
+"""Write all of these bytes, or of a part of a buffer."""
 
 CHUNK = 1 << 20
 """Bytes that are moved at a time, and the size of the pipes."""
 
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+?)-----END CERTIFICATE-----")
-# The object identifier of an RSA key, as it stands in a certificate.
+# The object identifier of RSA keys, as certificates contain it.
 _RSA = bytes.fromhex("06092a864886f70d010101")
 _F_SETPIPE_SZ = 1031  # fcntl names it from Python 3.10 on
-_BINARY_LIST = b"SSHKRL"  # how a revocation list begins that is not text
-_SMALL = 60.0  # seconds for what takes milliseconds
+_BINARY_LIST = b"SSHKRL"  # the first bytes of a binary revocation list (KRL)
+_SMALL = 60.0  # seconds; these calls take milliseconds
 
 
 @contextlib.contextmanager
 def memory(content: bytes) -> Iterator[int]:
-    """Anonymous memory with this content, to be handed to a program as a descriptor."""
+    """Anonymous memory with this content, to be passed to a program as a descriptor."""
     fd = os.memfd_create("twinguard")
     try:
         write_all(fd, content)
@@ -51,7 +51,7 @@ def memory(content: bytes) -> Iterator[int]:
 
 
 def environment() -> Dict[str, str]:
-    """What the programs get: no settings of the caller's, and times in UTC."""
+    """The environment of the programs: no settings of the caller, and times in UTC."""
     return {**clean_environment(("SSH_AUTH_SOCK",)), "TZ": "UTC"}
 
 
@@ -65,7 +65,9 @@ def certificate(path: str) -> bytes:
         (text,) = blocks
         return base64.b64decode(text)
     except (ValueError, binascii.Error) as error:
-        raise FilesError(path, "use", "it must hold exactly one certificate in PEM") from error
+        raise FilesError(
+            path, "use", "it must contain exactly one certificate in PEM format"
+        ) from error
 
 
 def fingerprint(der: bytes) -> str:
@@ -74,7 +76,7 @@ def fingerprint(der: bytes) -> str:
 
 
 def wrap(run: Runner, password: bytes, recipients: Sequence[str]) -> bytes:
-    """The password for the owners of these certificates, by `openssl cms`: AES-256-GCM, OAEP or ECDH."""
+    """The password, encrypted for these certificates by `openssl cms`: AES-256-GCM, OAEP or ECDH."""
     argv = ["openssl", "cms", "-encrypt", "-binary", "-aes-256-gcm", "-outform", "DER"]
     for path in recipients:
         argv += ["-recip", path]
@@ -86,7 +88,7 @@ def wrap(run: Runner, password: bytes, recipients: Sequence[str]) -> bytes:
 
 
 def unwrap(run: Runner, wrapped: bytes, identity: Identity) -> bytes:
-    """The password again. Refused when this identity cannot unwrap it."""
+    """The decrypted password. Refused when this identity cannot unwrap it."""
     argv = ["openssl", "cms", "-decrypt", "-inform", "DER", "-inkey", identity.key]
     argv += ["-recip", identity.certificate]
     done = run(argv, stdin=wrapped, env=environment(), timeout=_SMALL)
@@ -100,23 +102,25 @@ def unwrap(run: Runner, wrapped: bytes, identity: Identity) -> bytes:
 
 
 def _check_pair(run: Runner, identity: Identity) -> None:
-    """Whether key and certificate belong together: if not, the batch is not to blame. FilesError."""
-    asked = (
+    """Whether key and certificate belong together; FilesError if not, since that is not the batch's fault."""
+    commands = (
         ["openssl", "pkey", "-in", identity.key, "-pubout"],
         ["openssl", "x509", "-in", identity.certificate, "-pubkey", "-noout"],
     )
-    answers = [run(argv, env=environment(), timeout=_SMALL) for argv in asked]
+    answers = [run(argv, env=environment(), timeout=_SMALL) for argv in commands]
     if any(one.code for one in answers) or answers[0].out != answers[1].out:
         raise FilesError(identity.key, "use", f"it is not the key of {identity.certificate}")
 
 
 def check_private(path: str) -> FileState:
-    """A file with a secret, which only its owner and perhaps a group can read. FilesError."""
+    """A file with a secret that only its owner, and at most a group, can read. FilesError otherwise."""
     found = read_file(path)
     if found is None:
         raise FilesError(path, "read", "it does not exist")
     if found.mode & 0o037:  # a group may read it, such as that of a service
-        raise FilesError(path, "use", f"others can reach it: its mode is {found.mode:04o}")
+        raise FilesError(
+            path, "use", f"its mode {found.mode:04o} lets others reach it: run chmod 0600"
+        )
     return found
 
 
@@ -126,7 +130,7 @@ def _enc(direction: Sequence[str], iterations: int, password_fd: int) -> List[st
 
 
 def encrypt(run: Runner, content: bytes, password: bytes, iterations: int) -> bytes:
-    """A small content, encrypted as `openssl enc` does."""
+    """A small content, encrypted by `openssl enc`."""
     with memory(password) as fd:
         argv = _enc(["-e"], iterations, fd)
         done = run(argv, stdin=content, env=environment(), timeout=_SMALL, pass_fds=(fd,))
@@ -134,7 +138,7 @@ def encrypt(run: Runner, content: bytes, password: bytes, iterations: int) -> by
 
 
 def decrypt(run: Runner, content: bytes, password: bytes, iterations: int) -> bytes:
-    """A small content again. A wrong password gives garbage, not an error."""
+    """A small content, decrypted. A wrong password gives garbage, not an error."""
     with memory(password) as fd:
         argv = _enc(["-d"], iterations, fd)
         done = run(argv, stdin=content, env=environment(), timeout=_SMALL, pass_fds=(fd,))
@@ -142,7 +146,7 @@ def decrypt(run: Runner, content: bytes, password: bytes, iterations: int) -> by
 
 
 class Stream:
-    """What openssl makes of bulk data, to be read as a file is, in whole chunks.
+    """The output of openssl for bulk data, read like a file, in whole chunks.
 
     Leaving the block early ends openssl; `finish` raises when openssl or the source has failed.
     """
@@ -177,7 +181,7 @@ class Stream:
         try:
             feed()
         except BrokenPipeError:
-            pass  # openssl has ended; what it says is more to the point
+            pass  # openssl has ended; its own error is the one to report
         except BaseException as error:  # noqa: BLE001 - raised again by finish()
             self._errors.insert(0, error)
 
@@ -192,7 +196,7 @@ class Stream:
         return got
 
     def finish(self) -> None:
-        """After the end was reached: raise what went wrong. Everything was right otherwise."""
+        """Call at the end of the stream: raises the error of openssl or of the source, if any."""
         self._end()
         if self._errors:
             raise self._errors[0]
@@ -211,7 +215,7 @@ class Stream:
 def encrypting(
     run: Runner, source: Iterable[memoryview], password: bytes, iterations: int
 ) -> Iterator[Stream]:
-    """A stream of the encrypted form of what the source yields; the source runs in a thread."""
+    """A stream of the encrypted output of the source, which runs in a thread."""
     read, write = _pipe()
 
     def feed() -> None:
@@ -229,7 +233,7 @@ def encrypting(
             try:
                 return run(argv, env=environment(), pass_fds=(secret, read, out))
             finally:
-                os.close(read)  # a source that still writes now gets to know it
+                os.close(read)  # a source that is still writing gets an error now
 
         with Stream(start, feed) as stream:
             yield stream
@@ -251,7 +255,7 @@ def decrypting(run: Runner, source: int, password: bytes, iterations: int) -> It
 
 def _pipe() -> List[int]:
     read, write = os.pipe()
-    # A large pipe saves turns; the limit for users may be lower, and then it is just slower.
+    # A large pipe saves system calls; where the limit for users is lower it is only slower.
     with contextlib.suppress(OSError):
         fcntl.fcntl(write, _F_SETPIPE_SZ, CHUNK)
     return [read, write]
@@ -266,9 +270,9 @@ def sign(run: Runner, content: bytes, key: str) -> bytes:
 def verify(
     run: Runner, content: bytes, signature: bytes, trust: Sequence[bytes], principal: str, now: str
 ) -> None:
-    """Have ssh-keygen verify a signature; Refused when it does not. `trust`: signers, revocations.
+    """Have ssh-keygen verify a signature; Refused if it fails. `trust`: allowed signers, revocations.
 
-    `now` as YYYYMMDDHHMMSS in UTC. The caller knows that the key is in the list of signers, for
+    `now` as YYYYMMDDHHMMSS in UTC. The caller has checked that the key is in the list of signers, for
     our namespace and at this time. ProgramError when that list cannot be used.
     """
     allowed_signers, revocations = trust
@@ -285,17 +289,17 @@ def verify(
             return
         argv = ["ssh-keygen", "-Y", "check-novalidate", "-n", NAMESPACE, "-s", f"/dev/fd/{sig}"]
         alone = run(argv, stdin=content, env=environment(), timeout=_SMALL, pass_fds=fds)
-    said = last_line(done.out + done.err) or "no reason given"
+    message = last_line(done.out + done.err) or "it gave no reason"
     if alone.code != 0:
-        raise Refused(Reason.BAD_SIGNATURE, f"ssh-keygen does not accept the signature: {said}")
+        raise Refused(Reason.BAD_SIGNATURE, f"ssh-keygen does not accept the signature: {message}")
     if revocations.startswith(_BINARY_LIST):
-        raise Refused(Reason.SIGNER_REVOKED, f"the list of revoked keys does not allow it: {said}")
-    # The signature is good and its key known: it is our lists that ssh-keygen cannot use.
-    raise ProgramError(f"ssh-keygen cannot use the list of signers or revoked keys: {said}")
+        raise Refused(Reason.SIGNER_REVOKED, f"the list of revoked keys contains it: {message}")
+    # The signature is good and its key known, so the lists are what ssh-keygen cannot use.
+    raise ProgramError(f"ssh-keygen cannot use the list of signers or revoked keys: {message}")
 
 
 def checked(done: Done, program: str) -> Done:
-    """The same, or ProgramError when the program has failed."""
+    """The same; ProgramError when the program has failed."""
     if done.code != 0:
         raise ProgramError(f"{program} failed with status {done.code}: {done.complaint()}")
     return done

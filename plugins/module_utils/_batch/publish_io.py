@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Decrypt a checked batch into private staging and publish it by one rename (I/O).
 
-How ledger and rename keep step is told in `_batch/ledger.py`.
+`_batch/ledger.py` explains how ledger and rename work together.
 """
 
 from __future__ import annotations
@@ -29,28 +29,29 @@ from .options import passphrase
 from .types import DATA, INDEX, KEY, OpenOptions, Reason, Refused
 
 LEDGER = "/ledger.json"
-_SPARE = 16 * 1024 * 1024  # bytes that shall stay free, for the ledger and directories
+_SPARE = 16 * 1024 * 1024  # bytes that must stay free, for the ledger and directories
 
 
-class Book:
+class LedgerFile:
     """The ledger on disk."""
 
     def __init__(self, state_dir: str) -> None:
         self.path = state_dir + LEDGER
-        content = disk.kept(self.path)
+        content = disk.read_private(self.path)
         try:
-            self.now = ledger.Ledger() if content is None else ledger.parse(content)
+            self.ledger = ledger.Ledger() if content is None else ledger.parse(content)
         except ledger.LedgerError as error:
             raise FilesError(
                 self.path,
                 "use",
-                f"{error}; nothing is published until it is put right, for it may have been before",
+                f"{error}; restore it from a backup: without it a batch could be published twice,"
+                " so nothing is published",
             ) from error
 
     def write(self, changed: ledger.Ledger) -> None:
         """Replace it durably."""
-        disk.keep(self.path, ledger.render(changed))
-        self.now = changed
+        disk.write_private(self.path, ledger.render(changed))
+        self.ledger = changed
 
 
 def staging_path(options: OpenOptions, destination: str) -> str:
@@ -58,22 +59,22 @@ def staging_path(options: OpenOptions, destination: str) -> str:
     return f"{destination}/.tg-open-{mark_of(options.state_dir)}"
 
 
-def recover(options: OpenOptions, book: Book) -> List[ledger.Entry]:
-    """Finish a publication that was cut short, and take decrypted leftovers away."""
-    entry = book.now.publishing
+def recover(options: OpenOptions, ledger_file: LedgerFile) -> List[ledger.Entry]:
+    """Finish an interrupted publication, and remove decrypted leftovers."""
+    entry = ledger_file.ledger.publishing
     finished = []
     if entry is not None:
         staging = staging_path(options, entry.directory)
         if os.path.lexists(staging):
             _rename(options, entry.directory, entry.batch)
-        book.write(ledger.finish(book.now))
+        ledger_file.write(ledger.finish(ledger_file.ledger))
         finished.append(entry)
     remove_tree(staging_path(options, options.destination))
     return finished
 
 
 def open_index(checked: Checked, options: OpenOptions, run: Runner) -> Tuple[bytes, List[Item]]:
-    """The password of a batch, and its table of contents. The index binds every byte of the archive."""
+    """The password of a batch, and its table of contents, which determines every byte of the archive."""
     password = _password(checked, options, run)
     rounds = checked.manifest.iterations
     content = openssl.decrypt(run, checked.small[INDEX], password, rounds)
@@ -86,20 +87,23 @@ def _password(checked: Checked, options: OpenOptions, run: Runner) -> bytes:
     if checked.identity is not None:
         password = openssl.unwrap(run, checked.small[KEY], checked.identity)
         if len(password) != 64 or password.strip(b"0123456789abcdef"):
-            raise Refused(Reason.KEY_NOT_UNWRAPPED, "what was wrapped is no password of ours")
+            raise Refused(
+                Reason.KEY_NOT_UNWRAPPED,
+                "the unwrapped password is not 64 hexadecimal digits, as batch_seal makes it",
+            )
         return password
     return passphrase(openssl.check_private(options.passphrase_file or "").content)
 
 
 def publish(
-    checked: Checked, options: OpenOptions, book: Book, now: int, run: Runner
+    checked: Checked, options: OpenOptions, ledger_file: LedgerFile, now: int, run: Runner
 ) -> ledger.Entry:
-    """Decrypt, compare with the index, let it be validated, and publish. Refused, or FilesError."""
+    """Decrypt, compare with the index, validate and publish. Raises Refused or FilesError."""
     batch, destination = checked.manifest.batch, options.destination
     staging = staging_path(options, destination)
     with disk.directory(destination) as above:
         if _exists(above, batch):
-            raise Refused(Reason.ID_TAKEN, f"{destination}/{batch} is there already")
+            raise Refused(Reason.ID_TAKEN, f"{destination}/{batch} already exists")
         password, items = open_index(checked, options, run)
         if disk.free_bytes(above) < total(items) + _SPARE:
             raise FilesError(destination, "publish", OSError(errno.ENOSPC, ""))
@@ -111,12 +115,12 @@ def publish(
                 os.fsync(above)
             _validate(options, staging, run)
             entry = _entry(checked, items, destination, now)
-            book.write(ledger.begin(book.now, entry))
+            ledger_file.write(ledger.begin(ledger_file.ledger, entry))
         except BaseException:
-            _take_away(staging, options)
+            _remove_staging(staging, options)
             raise
     _rename(options, destination, batch)
-    book.write(ledger.finish(book.now))
+    ledger_file.write(ledger.finish(ledger_file.ledger))
     return entry
 
 
@@ -134,11 +138,11 @@ def _entry(checked: Checked, items: List[Item], destination: str, now: int) -> l
     )
 
 
-def _take_away(staging: str, options: OpenOptions) -> None:
-    # What went wrong first is more to the point, and the next run tries once more.
+def _remove_staging(staging: str, options: OpenOptions) -> None:
+    # The first error is the one to report, and the next run tries again.
     with contextlib.suppress(FilesError, OSError):
-        # The ledger may say "publishing" although writing it failed at its end: then staging must stay.
-        if Book(options.state_dir).now.publishing is None:
+        # The ledger may say "publishing" although writing it reported an error: then staging must stay.
+        if LedgerFile(options.state_dir).ledger.publishing is None:
             remove_tree(staging)
 
 
@@ -151,7 +155,7 @@ def _exists(fd: int, name: str) -> bool:
 
 
 def _rename(options: OpenOptions, destination: str, batch: str) -> None:
-    """The one step by which a batch appears, whole."""
+    """The single step by which the whole batch appears."""
     staging = staging_path(options, destination)
     with disk.directory(destination) as above, doing("publish", f"{destination}/{batch}"):
         with disk.directory(staging) as stage:
@@ -195,11 +199,13 @@ def _write(source: _Source, item: Item, directories: _Directories, mode: int) ->
     finally:
         os.close(fd)
     if hashed.hexdigest() != item.sha256:
-        raise Refused(Reason.WRONG_CONTENT, f"{shown(item.name)} is not what was sealed")
+        raise Refused(
+            Reason.WRONG_CONTENT, f"{shown(item.name)} does not have the SHA-256 of the index"
+        )
 
 
 class _Source:
-    """The decrypted archive, taken piece by piece from one buffer."""
+    """The decrypted archive, read piece by piece through one buffer."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -207,12 +213,12 @@ class _Source:
         self._rest = self._buffer[:0]
 
     def parts(self, size: int) -> Iterator[memoryview]:
-        """The next bytes; each part is valid until the next one is taken."""
+        """The next bytes; each part is valid until the next one is read."""
         while size:
             if not self._rest:
                 self._rest = self._buffer[: self._stream.readinto(self._buffer)]
                 if not self._rest:
-                    raise Refused(Reason.BAD_ARCHIVE, "the archive ends too early")
+                    raise Refused(Reason.BAD_ARCHIVE, "the archive is shorter than the index says")
             part = self._rest[:size]
             self._rest = self._rest[len(part) :]
             size -= len(part)
@@ -222,17 +228,17 @@ class _Source:
         """The next bytes must be these."""
         if b"".join(self.parts(len(wanted))) != wanted:
             raise Refused(
-                Reason.BAD_ARCHIVE, f"the archive is not what the index says at {shown(where)}"
+                Reason.BAD_ARCHIVE, f"the archive differs from the index at {shown(where)}"
             )
 
     def expect_end(self) -> None:
-        """There must be nothing more."""
+        """There must be no more bytes."""
         if self._rest or self._stream.readinto(self._buffer):
-            raise Refused(Reason.BAD_ARCHIVE, "there is something behind the archive")
+            raise Refused(Reason.BAD_ARCHIVE, "there is data after the end of the archive")
 
 
 class _Directories:
-    """Makes the directories of a batch below its staging, and holds the newest one open."""
+    """Creates the directories of a batch below its staging, and keeps the newest one open."""
 
     def __init__(self, root: int, mode: int) -> None:
         self._root, self._mode = root, mode
@@ -241,7 +247,7 @@ class _Directories:
         self.made_set: Set[str] = set()
 
     def fd(self, name: str) -> int:
-        """The directory of this relative name, made if it is not there."""
+        """The directory with this relative name, created if it does not exist."""
         if not name:
             return self._root
         if name not in self._open:
@@ -263,12 +269,12 @@ class _Directories:
 
 
 def _validate(options: OpenOptions, staging: str, run: Runner) -> None:
-    """Ask the user's own program whether the data are plausible; its words stay out of the answer."""
+    """Run the user's own program on the data; an exit status other than 0 refuses the batch."""
     if not options.validate:
         return
     program = options.validate[0]
     if not os.access(program, os.X_OK):
-        raise FilesError(program, "run", "it does not exist, or may not be run")
+        raise FilesError(program, "run", "it does not exist or is not executable")
     before = _marks(staging)
     argv = [*options.validate, staging]
     try:
@@ -280,19 +286,19 @@ def _validate(options: OpenOptions, staging: str, run: Runner) -> None:
         )
     except ProgramError as error:
         if isinstance(error.__cause__, OSError):
-            raise  # it could not be started at all, which is no fault of the batch
+            raise  # it could not be started, which is not the fault of the batch
         raise Refused(Reason.REFUSED_BY_VALIDATION, str(error)) from error
     if done.code != 0:
-        said = done.complaint()
         raise Refused(
-            Reason.REFUSED_BY_VALIDATION, f"{program} ended with status {done.code}: {said}"
+            Reason.REFUSED_BY_VALIDATION,
+            f"{program} ended with status {done.code}: {done.complaint()}",
         )
     if _marks(staging) != before:
         raise Refused(Reason.REFUSED_BY_VALIDATION, f"{program} has changed the data")
 
 
 def _marks(staging: str) -> List[Tuple[str, Tuple[int, ...]]]:
-    """What would differ, had somebody changed a file or directory."""
+    """A value that differs once a file or directory is changed."""
     found = []
     for directory, below, files in os.walk(staging):
         for name in sorted([*below, *files]):

@@ -13,13 +13,17 @@ from .types import Outcome, Sealed
 
 
 def seal_result(sealed: Sealed, params: Mapping[str, Any]) -> Dict[str, Any]:
-    """What ``batch_seal`` returns."""
-    after = f"a batch (files: {sealed.files}, bytes: {sealed.size}), because {sealed.why}\n"
+    """The result of ``batch_seal``."""
+    after = f"a batch (files: {sealed.files}, bytes: {sealed.size}), because {sealed.reason}\n"
     before = None if sealed.changed else after
     plan = Plan((Change(f"batches of {params['sender']} in {params['outbox']}", before, after),))
-    evidence = {"recipients": list(sealed.recipients), "files": sealed.files, "why": sealed.why}
+    evidence = {
+        "recipients": list(sealed.recipients),
+        "files": sealed.files,
+        "reason": sealed.reason,
+    }
     fresh = sealed.changed and not sealed.batch
-    status = ("fail", f"the data is not sealed yet: {sealed.why}") if fresh else ("pass", "")
+    status = ("fail", f"the data is not sealed yet: {sealed.reason}") if fresh else ("pass", "")
     return {
         "changed": plan.changed,
         "diff": plan.diff(),
@@ -27,14 +31,14 @@ def seal_result(sealed: Sealed, params: Mapping[str, Any]) -> Dict[str, Any]:
         "batch": sealed.batch,
         "sequence": sealed.sequence,
         "manifest": sealed.manifest,
-        "why": sealed.why,
+        "reason": sealed.reason,
     }
 
 
 def open_result(
     outcomes: Sequence[Outcome], params: Mapping[str, Any], check: bool
 ) -> Dict[str, Any]:
-    """What ``batch_open`` returns; with a `msg` when a batch was refused, or one that was named is not there."""
+    """The result of ``batch_open``; with a `msg` when a batch was refused, or the named one does not exist."""
     missing = params["batch"] and params["batch"] not in [one.batch for one in outcomes]
     refused = [one for one in outcomes if one.status in ("quarantined", "refused")]
     changes = () if params["verify_only"] else tuple(_changes(outcomes, params))
@@ -46,9 +50,9 @@ def open_result(
         "batches": [shown(one) for one in outcomes],
     }
     if missing:
-        why = f"{params['directory']} holds no batch {params['batch']}, and none was published"
-        controls.append(finding("intake.open", params["directory"], "fail", why))
-        result["msg"] = why
+        reason = f"{params['directory']} does not contain batch {params['batch']}, and it was not published before"
+        controls.append(finding("intake.open", params["directory"], "fail", reason))
+        result["msg"] = reason
     elif refused and not check:
         result["msg"] = _sentence(refused)
     if not controls:
@@ -72,20 +76,20 @@ def _finding(outcome: Outcome, directory: str) -> Dict[str, Any]:
     resource = f"{directory}/{outcome.batch}"
     evidence = {"status": outcome.status, "sender": outcome.sender, "sequence": outcome.sequence}
     if outcome.status in ("quarantined", "refused") and outcome.reason:
-        why = f"{outcome.reason.value}: {outcome.detail}"
-        return finding("intake.open", resource, "fail", why, evidence)
+        reason = f"{outcome.reason.value}: {outcome.detail}"
+        return finding("intake.open", resource, "fail", reason, evidence)
     return finding("intake.open", resource, "pass", outcome.detail, evidence)
 
 
 def _sentence(refused: Sequence[Outcome]) -> str:
     first = refused[0]
     word = first.reason.value if first.reason else ""
-    more = f", and {len(refused) - 1} more were refused" if len(refused) > 1 else ""
+    more = f"; {len(refused) - 1} more batches were refused" if len(refused) > 1 else ""
     return f"batch {first.batch} was refused: {word}: {first.detail}{more}"
 
 
 def shown(outcome: Outcome) -> Dict[str, Any]:
-    """An outcome as plain data; the reason as its word."""
+    """An outcome as plain data; the reason as one word."""
     found: Dict[str, Any] = dict(outcome.__dict__)
     found["reason"] = outcome.reason.value if outcome.reason else ""
     return found

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When to seal, and what sealing remembers (pure).
+"""When to seal, and the state that sealing keeps (pure).
 
-Encryption is random, so two sealings of the same data have nothing in common. To know that nothing has changed, the
-sender keeps digests of names, times and contents, keyed with a random key that never leaves the host: whoever reads
-them learns nothing, not even whether two hosts hold the same file.
+Encryption is random, so two batches of the same data have nothing in common. To know that nothing has changed, the
+sender keeps digests of names, times and contents, keyed with a random key that never leaves the host: nobody who reads
+them learns anything, not even whether two hosts have the same file.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ import hashlib
 import hmac
 import json
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from typing import Any, Dict, Iterable, Optional, Sequence, Tuple
 
 from .._core.error import HardeningError
 from .names import is_batch
 
 FORMAT = "twinguard-sealed-1"
-SETTLE_NS = 2_000_000_000
-"""A file touched less than this before it was read may change again within the same tick of the clock."""
+RACY_NS = 2_000_000_000
+"""A file that was touched less than this before it was read may change again without a new time stamp."""
 
 
 @dataclass(frozen=True)
 class Last:
     """The newest batch: its id and number, and keyed digests of what went into it.
 
-    `shape`: names and sizes. `stats`: inodes and times as well; empty when they were too fresh to be
-    trusted. `content`: names and contents. `settings`: sender, recipients and parameters.
+    `shape`: names and sizes. `stats`: inodes and times as well; empty when the times were too recent to be
+    reliable. `content`: names and contents. `settings`: sender, recipients and parameters.
     """
 
     batch: str
@@ -44,7 +45,7 @@ class Last:
 
 @dataclass(frozen=True)
 class State:
-    """`pending`: a batch that is just being put in place. `sequence`: the highest number given away."""
+    """`pending`: a batch that is being moved to the outbox. `sequence`: the highest number used so far."""
 
     sequence: int = 0
     last: Optional[Last] = None
@@ -52,11 +53,11 @@ class State:
 
 
 class StateError(HardeningError, ValueError):
-    """A state file that cannot be read."""
+    """An unreadable state file."""
 
 
 def render(state: State) -> bytes:
-    """The state as it is kept."""
+    """The content of the state file."""
     document: Dict[str, Any] = {"format": FORMAT, "sequence": state.sequence}
     for name, one in (("last", state.last), ("pending", state.pending)):
         document[name] = None if one is None else dict(sorted(one.__dict__.items()))
@@ -64,7 +65,7 @@ def render(state: State) -> bytes:
 
 
 def parse(content: bytes) -> State:
-    """Read a state. StateError for all but what render writes."""
+    """Read a state. StateError for everything but the output of render."""
     try:
         document = json.loads(content.decode("ascii"))
         state = State(
@@ -72,9 +73,9 @@ def parse(content: bytes) -> State:
         )
         whole = render(state) == content
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise StateError("it is not a state that we wrote") from error
+        raise StateError("it is not in the format of this module") from error
     if not whole:
-        raise StateError("somebody has changed it")
+        raise StateError("it was changed by something else")
     return state
 
 
@@ -83,61 +84,62 @@ def _last(found: Optional[Dict[str, Any]]) -> Optional[Last]:
         return None
     last = Last(**found)
     if not is_batch(last.batch):
-        raise StateError("a batch in it has no proper id")
+        raise StateError("a batch in it has an invalid id")
     return last
 
 
-def keyed(key: bytes, parts: Iterable[object]) -> str:
-    """A digest of these parts that says nothing to anybody without the key."""
+def keyed_digest(key: bytes, parts: Iterable[object]) -> str:
+    """A digest of these parts that reveals nothing without the key."""
     text = json.dumps([str(part) for part in parts])
     return hmac.new(key, text.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
 
 
 def next_sequence(state: State, now: int) -> int:
-    """A number above all that were given away. It follows the clock, so that a lost state does no harm."""
+    """A number above all used ones. It follows the clock, so that a lost state file does no harm."""
     return max(state.sequence + 1, now)
 
 
-def new_id(now: str, chance: str) -> str:
-    """A batch id, from a time as YYYYMMDDTHHMMSSZ and 16 random hex digits."""
-    return f"{now}-{chance}"
+def new_id(now: int, random_hex: str) -> str:
+    """A batch id, from the time in seconds since 1970 and 16 random hex digits."""
+    moment = datetime.fromtimestamp(now, timezone.utc)
+    return f"{moment:%Y%m%dT%H%M%SZ}-{random_hex}"
 
 
 def begin(state: State, last: Last) -> State:
-    """The batch is complete in staging, and its number is used up whatever comes."""
+    """The batch is complete in staging; its number is used up whatever happens next."""
     return replace(state, sequence=last.sequence, pending=last)
 
 
 def finish(state: State) -> State:
-    """The pending batch is in its place."""
+    """The pending batch is complete in the outbox."""
     return replace(state, last=state.pending, pending=None)
 
 
-def drop(state: State) -> State:
-    """The pending batch never got to its place."""
+def discard(state: State) -> State:
+    """The pending batch did not reach the outbox."""
     return replace(state, pending=None)
 
 
-def settled(touched: Sequence[int], began_ns: int) -> bool:
-    """Whether the times of the files can tell a later change."""
-    return all(one + SETTLE_NS < began_ns for one in touched)
+def times_are_reliable(touched: Sequence[int], began_ns: int) -> bool:
+    """Whether a later change of the files will show in their times."""
+    return all(one + RACY_NS < began_ns for one in touched)
 
 
 def compare(
     last: Optional[Last], settings: str, shape: str, stats: str, force: bool
 ) -> Tuple[Optional[bool], str]:
-    """Whether to seal, as far as it can be told without reading contents, and why.
+    """Whether to seal, without reading contents, and the reason.
 
-    None: only the contents can tell.
+    None: the contents must be compared.
     """
     if force:
-        return True, "it was asked for"
+        return True, "force is set"
     if last is None:
         return True, "nothing was sealed before"
     if last.settings != settings:
         return True, "the sender, the recipients or the parameters have changed"
     if last.shape != shape:
-        return True, "a file came, went or has another size"
+        return True, "a file was added or removed, or has another size"
     if last.stats and hmac.compare_digest(last.stats, stats):
         return False, "no file was touched"
     return None, ""

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who signed a batch, as far as that can be told without cryptography (pure).
+"""Who signed a batch, by the key named in the signature (pure).
 
-ssh-keygen has the last word on every signature. What is here finds the right word for a refusal, and refuses on its
-own what ssh-keygen would let pass: an entry without a namespace, and a signature written in another way.
+ssh-keygen verifies every signature. This file finds the exact reason for a refusal, and refuses what ssh-keygen would
+accept: an allowed_signers entry without a namespace, and a signature in a non-canonical encoding.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _WIDTH = 70  # of a line of ssh-keygen's armour
 
 
 def entries(allowed_signers: bytes) -> List[Entry]:
-    """The senders' keys. Raises ControlError for a file that cannot be read."""
+    """The senders' keys. Raises ControlError for a malformed file."""
     return parse_allowed_signers(allowed_signers)
 
 
 def revoked_keys(revocations: bytes) -> Set[str]:
-    """The blobs of the keys in a revocation file of text; ssh-keygen itself reads binary ones, too."""
+    """The blobs of the keys in a text revocation file; binary ones (KRL) are left to ssh-keygen."""
     found = set()
     for line in revocations.decode("utf-8", "replace").splitlines():
         try:
@@ -46,13 +46,13 @@ def revoked_keys(revocations: bytes) -> Set[str]:
 
 
 def signature(content: bytes) -> Signature:
-    """What a signature file claims. Refused unless it is written exactly as ssh-keygen writes it."""
+    """The content of a signature file, not yet verified. Refused unless encoded exactly as ssh-keygen does."""
     try:
         parsed = parse_signature(content)
     except NotAKey as error:
-        raise Refused(Reason.BAD_SIGNATURE, f"the signature cannot be read: {error}") from error
+        raise Refused(Reason.BAD_SIGNATURE, f"the signature is malformed: {error}") from error
     if _armour(content) != content:
-        raise Refused(Reason.BAD_SIGNATURE, "the signature is not in the form of ssh-keygen")
+        raise Refused(Reason.BAD_SIGNATURE, "the signature is not encoded as ssh-keygen writes it")
     return parsed
 
 
@@ -66,26 +66,32 @@ def _armour(content: bytes) -> bytes:
 def signers(
     found: Signature, allowed: Sequence[Entry], revoked: Set[str], now: int
 ) -> Tuple[str, ...]:
-    """The principals that the key of this signature may speak for now, in this namespace.
+    """The principals for which the key of this signature may sign now, in this namespace.
 
-    Raises Refused with the reason why there is none.
+    Raises Refused when there is none.
     """
     if found.namespace != NAMESPACE:
         raise Refused(
-            Reason.WRONG_NAMESPACE, f"it was signed for {found.namespace}, not for {NAMESPACE}"
+            Reason.WRONG_NAMESPACE,
+            f"it was signed in the namespace {found.namespace}, not in {NAMESPACE}",
         )
     shown = found.key.fingerprint
     if found.key.blob in revoked:
         raise Refused(Reason.SIGNER_REVOKED, f"the key {shown} is revoked")
     known = [one for one in allowed if _same(one.key, found.key) and not one.cert_authority]
     if not known:
-        raise Refused(Reason.UNKNOWN_SIGNER, f"nobody who may send has the key {shown}")
+        raise Refused(Reason.UNKNOWN_SIGNER, f"no sender in people has the signing key {shown}")
     inside = [one for one in known if NAMESPACE in one.namespaces]
     if not inside:
-        raise Refused(Reason.WRONG_NAMESPACE, f"the key {shown} is known, but not for {NAMESPACE}")
+        raise Refused(
+            Reason.WRONG_NAMESPACE,
+            f"the key {shown} is known, but not for the namespace {NAMESPACE}",
+        )
     valid = [one for one in inside if _valid(one, now)]
     if not valid:
-        raise Refused(Reason.SIGNER_EXPIRED, f"the key {shown} is not valid at this time")
+        raise Refused(
+            Reason.SIGNER_EXPIRED, f"the key {shown} is not valid now (valid_after, valid_before)"
+        )
     return tuple(dict.fromkeys(name for one in valid for name in one.principals))
 
 

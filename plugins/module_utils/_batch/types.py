@@ -1,22 +1,22 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What sealing and opening batches are told, and what they answer (pure).
+"""The options and results of sealing and opening batches (pure).
 
-A batch is a handful of files that lie flat in one directory, ID being its batch id:
+A batch is a few files in one directory, without subdirectories; ID is its batch id:
 
     ID.data.enc           the files of the batch as one tar archive, encrypted by `openssl enc`
     ID.index.enc          its table of contents, in the format of sha256sum, encrypted likewise
     ID.key.cms            the random password of both, wrapped by `openssl cms` for the recipients;
-                          not there when a shared passphrase is used
-    ID.manifest.json.sig  signature of the manifest by `ssh-keygen -Y sign`
-    ID.manifest.json      sizes and SHA-256 of the encrypted files, and all that opening needs; comes last
+                          absent when a shared passphrase is used
+    ID.manifest.json.sig  signature of the manifest, made by `ssh-keygen -Y sign`
+    ID.manifest.json      sizes and SHA-256 of the encrypted files, and all that opening needs; written last
 
     sealed = seal(SealOptions(...), now, run)               # seal_io
     outcomes = open_batches(directory, OpenOptions(...), now, run)     # open_io
 
 `now` is in seconds since 1970 and `run` is `_host/run_io.run`. Both raise FilesError, ProgramError or
-ControlError for what is not the batch's fault, such as a full disk; then nothing was published.
+ControlError for a problem that is not the batch's fault, such as a full disk; then nothing was published.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from typing import Optional, Tuple
 from .._core.error import HardeningError
 
 NAMESPACE = "twinguard-batch"
-"""The namespace of the signatures; a signature for anything else does not count."""
+"""The namespace of the signatures; a signature in another namespace is refused."""
 
 DATA, INDEX, KEY = ".data.enc", ".index.enc", ".key.cms"
 MANIFEST, SIGNATURE = ".manifest.json", ".manifest.json.sig"
-"""How the names of a batch's files end."""
+"""The suffixes of a batch's files."""
 
 MINIMUM_PASSPHRASE_ITERATIONS = 600_000
 MINIMUM_RANDOM_ITERATIONS = 10_000
-"""Rounds of PBKDF2. A random password of 256 bits needs none at all; openssl's own default is kept."""
+"""Rounds of PBKDF2. A random password of 256 bits needs none; this is openssl's own default."""
 
 MAXIMUM_ITERATIONS = 20_000_000
 
 
 class Reason(str, Enum):
-    """Why a batch was not published. The values are for machines and never change."""
+    """Why a batch was not published. The values are for programs and never change."""
 
     BAD_MANIFEST = "bad_manifest"
     BAD_SIGNATURE = "bad_signature"
@@ -77,7 +77,7 @@ class Reason(str, Enum):
 
 
 class Refused(HardeningError):
-    """A batch that must not be published: the reason as a word, and one sentence."""
+    """A batch that must not be published: the reason as one word, and a sentence."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         self.reason = reason
@@ -87,11 +87,11 @@ class Refused(HardeningError):
 
 @dataclass(frozen=True)
 class SealOptions:
-    """What to seal, for whom, and where to. All paths are absolute.
+    """What to seal, for whom, and where the batch goes. All paths are absolute.
 
     `sources`: files and directories. `outbox`: directory for the batch. `state_dir`: private directory that
     remembers what was sealed. `recipients`: PEM files with one certificate each; or else `passphrase_file`.
-    `iterations` counts for a passphrase only.
+    `iterations` applies to a passphrase only.
     """
 
     sources: Tuple[str, ...]
@@ -107,14 +107,14 @@ class SealOptions:
 
 @dataclass(frozen=True)
 class Sealed:
-    """What sealing did. `changed` is False when the sources are those of the batch before.
+    """The result of sealing. `changed` is False when the newest batch already holds these sources.
 
-    `batch`, `sequence` and `files` tell of the newest batch; in check mode they tell of nothing new.
-    `manifest` is the path of its manifest; it need not be there any more once the batch was sent.
+    `reason` says why a batch was made or not. `batch`, `sequence` and `manifest` (a path) are of the newest batch, and
+    empty in check mode when it is still to be made. The manifest may be gone once the batch was sent.
     """
 
     changed: bool
-    why: str
+    reason: str
     batch: str = ""
     sequence: int = 0
     manifest: str = ""
@@ -133,14 +133,15 @@ class Identity:
 
 @dataclass(frozen=True)
 class OpenOptions:
-    """Whom to trust, with which keys to open, and where to. All paths are absolute.
+    """Whom to trust, which keys open batches, and where batches go. All paths are absolute.
 
     `allowed_signers` and `revocations` are the files' content as `_trust/people.py` renders it. `senders`: who may send
     into this directory (empty: everybody in `allowed_signers`). `identities` in order of preference, or
-    `passphrase_file`. `destination`: batches are published there as directories called by their id; their staging is
-    a hidden directory in it. `quarantine`: on the file system of the directory that is opened. `state_dir`: private,
-    holds the ledger and the lock. `maximum_age` in seconds, 0 for any. `validate`: a command; the path of the
-    staged batch is added to it, and an exit status other than 0 refuses the batch. It runs as whoever runs us.
+    `passphrase_file`. `destination`: each batch is published there as a directory named after its id; staging is
+    a hidden directory in it. `quarantine`: on the same file system as the directory that is opened. `state_dir`:
+    private, holds the ledger and the lock. `maximum_age` in seconds, 0 for no limit. `validate`: a command;
+    the path of the staged batch is appended, and an exit status other than 0 refuses the batch. It runs as the calling
+    user.
     """
 
     allowed_signers: bytes
@@ -165,12 +166,12 @@ class OpenOptions:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one batch.
+    """The outcome of one batch.
 
-    `status`: published; already (published before: a replay, and nothing was done); verified (good so far; nothing
-    was decrypted, since no more was asked for); quarantined; or refused (as quarantined, but nothing was moved, since
-    no more was asked for). `reason` is set for already, quarantined and refused; `detail` is a sentence. `path`: where
-    it was published or quarantined. `files` and `size` (bytes) of the content, where it was looked at.
+    `status`: published; already (published before: a replay, nothing was done); quarantined; and when nothing may be
+    changed, verified (all checks passed, nothing was decrypted) or refused (would be quarantined, nothing was moved).
+    `reason` is set for already, quarantined and refused; `detail` is a sentence. `path`: where it was published or
+    quarantined. `files` and `size` (bytes) describe the content, where it is known.
     """
 
     batch: str

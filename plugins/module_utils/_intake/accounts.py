@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the accounts of both sides of the intake look like (pure)."""
+"""The accounts of both sides of the intake (pure)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Tuple
 
 COMMENT = "twinguard data intake"
-"""The comment of accounts that are ours; others are never touched."""
+"""The comment that marks our accounts; others are never touched."""
 
 HOME = "/nonexistent"
 SHELLS = ("/usr/sbin/nologin", "/sbin/nologin")
@@ -17,7 +17,7 @@ SHELLS = ("/usr/sbin/nologin", "/sbin/nologin")
 
 @dataclass(frozen=True)
 class Account:
-    """A line of passwd and the groups beside its own."""
+    """An entry of passwd, and the supplementary groups."""
 
     uid: int
     gid: int

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Accounts and sshd as data intake needs them (I/O)."""
+"""Accounts and sshd of the intake (I/O)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def account_of(name: str) -> Optional[Account]:
 
 
 def group_id(name: str) -> Optional[int]:
-    """The number of a group, or None."""
+    """The id of a group, or None."""
     try:
         return grp.getgrnam(name).gr_gid
     except KeyError:
@@ -42,7 +42,7 @@ def group_id(name: str) -> Optional[int]:
 
 
 def members(group: str) -> List[str]:
-    """Accounts of ours in the group."""
+    """Our own accounts in the group."""
     try:
         names = grp.getgrnam(group).gr_mem
     except KeyError:
@@ -52,14 +52,14 @@ def members(group: str) -> List[str]:
 
 
 def make_group(name: str) -> None:
-    """Make a system group."""
+    """Create a system group."""
     call(["groupadd", "--system", name])
 
 
 def make_account(name: str, groups: Sequence[str]) -> None:
-    """Make an account that nobody can log in as with a password, or put one of ours right."""
+    """Create an account without a password, or correct one of ours."""
     shell = next((one for one in SHELLS if os.path.exists(one)), SHELLS[0])
-    # '*' is no password and, unlike '!', does not lock the account for keys.
+    # '*' matches no password and, unlike '!', does not lock the account for keys.
     common = ["--home-dir", HOME, "--shell", shell, "--comment", COMMENT, "--password", "*"]
     if account_of(name) is None:
         more = ["--groups", ",".join(groups)] if groups else []
@@ -71,7 +71,7 @@ def make_account(name: str, groups: Sequence[str]) -> None:
 
 
 def remove_account(name: str) -> None:
-    """End what runs as an account of ours and remove it."""
+    """End the processes of one of our accounts, and remove it."""
     account = account_of(name)
     if account is None or account.comment != COMMENT or account.uid == 0:
         return
@@ -99,8 +99,8 @@ def _end(uid: int, number: int) -> int:
 
 
 def sshd_check(staged: Sequence[str] = ()) -> None:
-    """Whether sshd could start, with these files read before its own. HostError with its own words."""
-    # sshd wants its directory even to check a file; where it runs, systemd has made it.
+    """Check that sshd could start, with these files read before its own. HostError with its message."""
+    # sshd needs its directory even to check a file; where it runs, systemd has created it.
     with contextlib.suppress(FileExistsError):
         os.mkdir(_RUN_SSHD, 0o755)
     words = ["sshd", "-t"]
@@ -114,7 +114,7 @@ def sshd_check(staged: Sequence[str] = ()) -> None:
 
 
 def sshd_settings(account: str) -> Dict[str, str]:
-    """What sshd would do for a login, by name; a name that comes more than once has its values by line."""
+    """The effective settings of sshd for a login, by name; a repeated name has one value on each line."""
     out = call(["sshd", "-T", "-C", f"user={account},host=localhost,addr=127.0.0.1"])
     found: Dict[str, str] = {}
     for line in out.decode("utf-8", "replace").splitlines():

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the services of both sides of the intake may not do (pure)."""
+"""The sandbox of the services on both sides of the intake (pure)."""
 
 from __future__ import annotations
 
@@ -27,4 +27,4 @@ SystemCallFilter=@system-service
 TasksMax=64
 LimitCORE=0
 """
-"""Directives of [Service]. Each unit adds what differs: homes, network, memory."""
+"""Directives of [Service]. Each unit adds its own for homes, network and memory."""

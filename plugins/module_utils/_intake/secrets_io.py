@@ -1,10 +1,10 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hand keys that only root can read to a service (I/O): into its own directory in memory, for as long as it runs.
+"""Copy keys that only root can read into a service's own directory in memory, while it runs (I/O).
 
-systemd's LoadCredential= is made for that, and leaves an unprivileged service without them in a container whose mounts
-are private. So this is done by a step of the service that runs as root.
+systemd's LoadCredential= is made for that, but gives an unprivileged service nothing in a container whose mounts are
+private. So a step of the service that runs as root does it.
 """
 
 from __future__ import annotations

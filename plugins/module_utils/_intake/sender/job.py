@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the sending side of data intake shall be like: options checked, files rendered (pure)."""
+"""The sending side of the intake: options checked, files rendered (pure)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from ..._batch.options import check_one_secret, check_sender
 from ..._core.plan import ControlError
-from ..._trust.ssh_keys import NotAKey, parse_public_key
+from ..checks import absolute_path, account_name, match, public_key
 from ..sandbox import SANDBOX
 from .upload import known_hosts
 
 USER = "twinguard-sender"
-"""The user that seals and sends. It may read the sources by `groups` and has no login."""
+"""The user that seals and sends. It reads the sources through `groups` and cannot log in."""
 
 CONFIG_DIR = "/etc/twinguard/sender"
 STATE_DIR = "/var/lib/twinguard-send"
@@ -26,13 +26,12 @@ UNIT_DIR = "/etc/systemd/system"
 PROGRAM = "send"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-_PATH = re.compile(r"(/[A-Za-z0-9._-]+)+")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
-_ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_SIZE = re.compile(r"[1-9][0-9]*[KMGT]?")
 _CERTIFICATE = re.compile(
     r"\s*-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*"
 )
-# One line of systemd's calendar syntax; systemd itself judges it.
+# The characters of systemd's calendar syntax; systemd itself checks the rest.
 _CALENDAR = re.compile(r"[A-Za-z0-9*:/., ~-]{1,100}")
 
 _MARK = "# Managed by Ansible (twinguard.hardening.intake_sender): changes here are lost.\n"
@@ -47,7 +46,7 @@ After=network-online.target
 Type=oneshot
 User={user}
 {groups}UMask=0077
-# "+": as root and outside of the sandbox, which hides where the keys may lie. It copies them and does nothing else.
+# "+": as root and outside of the sandbox, which hides the places of the keys. It copies them and does nothing else.
 ExecStartPre=+{lib}/keys {directory}/job.json
 ExecStart={lib}/send {directory}/job.json
 TimeoutStartSec={time_limit}
@@ -62,7 +61,7 @@ MemoryMax={memory_max}
 {sandbox}"""
 _TIMER = """\
 [Unit]
-Description=Seal and send new data in time: {name} (twinguard)
+Description=Seal and send new data on schedule: {name} (twinguard)
 
 [Timer]
 OnCalendar={schedule}
@@ -76,7 +75,7 @@ WantedBy=timers.target
 
 @dataclass(frozen=True)
 class Job:
-    """One set of sources that goes to one receiver; see the documentation of the module for each option."""
+    """A set of sources that is sent to one receiver; the module's documentation describes each option."""
 
     name: str
     sources: Tuple[str, ...]
@@ -97,12 +96,12 @@ class Job:
 
     @property
     def directory(self) -> str:
-        """Where its configuration lies."""
+        """The directory of its configuration."""
         return f"{CONFIG_DIR}/{self.name}"
 
     @property
     def own_keys(self) -> Tuple[str, ...]:
-        """The key files that the module makes when they are missing."""
+        """The key files that the module creates when they do not exist."""
         return tuple(
             path for path in (self.signing_key, self.login_key) if path.startswith(CONFIG_DIR + "/")
         )
@@ -123,27 +122,42 @@ def parse_jobs(params: Mapping[str, Any]) -> Tuple[Job, ...]:
         job = _job(item, f"jobs[{number}]")
         if job.name in [one.name for one in jobs]:
             raise ControlError(
-                f"jobs[{number}].name", job.name, "two jobs have it", "give each its own"
+                f"jobs[{number}].name",
+                job.name,
+                "another job has the same name",
+                "give each job its own name",
             )
         jobs.append(job)
     return tuple(sorted(jobs, key=lambda one: one.name))
 
 
 def _job(item: Mapping[str, Any], where: str) -> Job:
-    name = _match(_NAME, item["name"], f"{where}.name", "lower case letters, digits and '-'")
+    name = match(
+        _NAME,
+        item["name"],
+        f"{where}.name",
+        "not a valid name of a job",
+        "1 to 32 lower case letters, digits and '-', beginning with a letter or digit",
+    )
     sources = tuple(item["sources"])
     for number, path in enumerate(sources):
-        _match(_PATH, path, f"{where}.sources[{number}]", "an absolute path of plain characters")
+        absolute_path(path, f"{where}.sources[{number}]")
     if not sources:
-        raise ControlError(f"{where}.sources", [], "there is nothing to send", "name a directory")
+        raise ControlError(
+            f"{where}.sources",
+            [],
+            "there is nothing to send",
+            "name at least one file or directory",
+        )
     check_sender(f"{where}.sender", item["sender"])
     recipients = tuple(str(one).strip() + "\n" for one in item["recipients"] or ())
     for number, pem in enumerate(recipients):
-        _match(
+        match(
             _CERTIFICATE,
             pem,
             f"{where}.recipients[{number}]",
-            "one PEM certificate, such as intake_zone returns",
+            "not exactly one certificate in PEM format",
+            "the text of a certificate, such as intake_zone returns",
         )
     passphrase = item["passphrase_file"] or ""
     certificates = f"{len(recipients)} certificates"
@@ -156,7 +170,7 @@ def _job(item: Mapping[str, Any], where: str) -> Job:
     }
     for option, path in paths.items():
         if path:
-            _match(_PATH, path, f"{where}.{option}", "an absolute path of plain characters")
+            absolute_path(path, f"{where}.{option}")
     receiver = item["receiver"]
     return Job(
         name=name,
@@ -164,67 +178,68 @@ def _job(item: Mapping[str, Any], where: str) -> Job:
         sender=item["sender"],
         host=_host(receiver["host"], f"{where}.receiver.host"),
         port=_port(receiver["port"], f"{where}.receiver.port"),
-        account=_match(_ACCOUNT, receiver["account"], f"{where}.receiver.account", "a login"),
+        account=account_name(receiver["account"], f"{where}.receiver.account"),
         host_keys=_host_keys(receiver["host_keys"], f"{where}.receiver.host_keys"),
         recipients=recipients,
-        groups=tuple(
-            _match(_ACCOUNT, one, f"{where}.groups", "names of groups")
-            for one in item["groups"] or ()
-        ),
+        groups=tuple(account_name(one, f"{where}.groups", "group") for one in item["groups"] or ()),
         schedule=_schedule(item["schedule"], f"{where}.schedule"),
         delay=max(0, int(item["delay"])),
         time_limit=max(60, int(item["time_limit"])),
-        memory_max=_match(
-            re.compile(r"[1-9][0-9]*[KMGT]?"), item["memory_max"], f"{where}.memory_max", "a size"
+        memory_max=match(
+            _SIZE,
+            item["memory_max"],
+            f"{where}.memory_max",
+            "not a size",
+            "a number of bytes, or one with K, M, G or T, such as 512M",
         ),
         **paths,
     )
-
-
-def _match(pattern: re.Pattern[str], value: Any, option: str, wanted: str) -> str:
-    text = str(value)
-    if not pattern.fullmatch(text) or {".", ".."} & set(text.split("/")):
-        raise ControlError(option, value, "it is not what it should be", f"write {wanted}")
-    return text
 
 
 def _host(value: str, option: str) -> str:
     try:
         return str(ipaddress.ip_address(value))
     except ValueError:
-        return _match(_HOST, value, option, "a host name or an IP address")
+        return match(
+            _HOST, value, option, "not a host name or IP address", "one such as intake.example.com"
+        )
 
 
 def _port(value: int, option: str) -> int:
     if not 0 < value < 65536:
-        raise ControlError(option, value, "it is no port", "give a number from 1 to 65535")
+        raise ControlError(option, value, "not a TCP port", "use a number from 1 to 65535")
     return value
 
 
 def _host_keys(keys: Sequence[str], option: str) -> Tuple[str, ...]:
     if not keys:
         raise ControlError(
-            option, [], "any host could pose as the receiver", "give its public host keys"
+            option,
+            [],
+            "without it any host could pose as the receiver",
+            "give its public host keys",
         )
-    found = []
-    for number, line in enumerate(keys):
-        try:
-            found.append(parse_public_key(line).line)
-        except NotAKey as error:
-            raise ControlError(
-                f"{option}[{number}]", line, str(error), "give a line of ssh_host_*_key.pub"
-            ) from error
-    return tuple(sorted(set(found)))
+    found = {
+        public_key(line, f"{option}[{number}]", "the receiver's /etc/ssh/ssh_host_*_key.pub").line
+        for number, line in enumerate(keys)
+    }
+    return tuple(sorted(found))
 
 
 def _schedule(value: Any, option: str) -> str:
     if not value:
         return ""
-    return _match(_CALENDAR, value, option, "a calendar event of systemd, such as hourly")
+    return match(
+        _CALENDAR,
+        value,
+        option,
+        "not a calendar event of systemd",
+        "one such as hourly or *-*-* 02:00:00",
+    )
 
 
 def job_files(job: Job, lib: str) -> Dict[str, bytes]:
-    """The files of a job by path; everybody may read them."""
+    """The files of a job by path; they are readable by everybody."""
     files = {f"{job.directory}/known_hosts": known_hosts(job.host, job.host_keys)}
     names = []
     for number, pem in enumerate(job.recipients):
@@ -251,7 +266,7 @@ def job_files(job: Job, lib: str) -> Dict[str, bytes]:
 def _config(job: Job, recipients: Sequence[str]) -> bytes:
     secrets = {
         "signing_key": job.signing_key,
-        # ssh-keygen of some versions wants it beside the key.
+        # Some versions of ssh-keygen need it beside the key.
         "signing_key.pub": job.signing_key + ".pub",
         "login_key": job.login_key,
     }

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Seal what is new and bring it to the receiver (I/O): the program behind the sending timer.
+"""Seal new data and upload it to the receiver (I/O): the program that the sending timer starts.
 
-Only sealed files are ever written, so that there is no plain copy to leave behind. A batch stays in the outbox until
-all of it lies in the receiver's zone; the next run goes on where this one was cut short.
+Only sealed files are ever written, so no plain copy can be left behind. A batch stays in the outbox until all of it is
+in the receiver's zone; after an interruption the next run continues there.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from ..._core.error import HardeningError
 from ..._host.run_io import clean_environment, run, say
 from . import upload as send
 
-_ASKING = 120.0  # seconds for some small answers
+_QUERY_SECONDS = 120.0
 
 
 class NotSent(HardeningError):
-    """The receiver does not take a batch; one sentence. The batch stays in the outbox."""
+    """A batch could not be uploaded; it stays in the outbox."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Entry of the program: the path of the job's configuration. 0 when nothing is left to be sent."""
+    """Entry of the program, with the path of the job's configuration. 0 when everything was sent."""
     with open(arguments[0], encoding="utf-8") as stream:
         config = json.load(stream)
     keys = os.environ["RUNTIME_DIRECTORY"]
     try:
         lock = os.open(config["outbox"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # What waits goes first: the receiver refuses a batch that is older than the last one.
+        # Waiting batches go first: the receiver refuses a batch that is older than the last one.
         deliver(config, keys)
         sealed = seal(seal_options(config, keys), int(time.time()), run)
-        say(6, sealed.why)
+        say(6, sealed.reason)
         if sealed.changed:
             deliver(config, keys)
     except (HardeningError, OSError) as error:
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def seal_options(config: Mapping[str, Any], keys: str) -> SealOptions:
-    """What is sealed, and for whom; `keys` is the directory with our keys."""
+    """What to seal, and for whom; `keys` is the directory with our keys."""
     return SealOptions(
         sources=tuple(config["sources"]),
         outbox=config["outbox"],
@@ -64,7 +64,7 @@ def seal_options(config: Mapping[str, Any], keys: str) -> SealOptions:
 
 
 def deliver(config: Mapping[str, Any], keys: str) -> None:
-    """Send all batches of the outbox in their order."""
+    """Send all batches of the outbox in the order of their sequence numbers."""
     outbox = config["outbox"]
     waiting: List[Tuple[int, str, List[str]]] = []
     for batch, names in send.batches(os.listdir(outbox)).items():
@@ -78,17 +78,22 @@ def _deliver(config: Mapping[str, Any], keys: str, batch: str, names: Sequence[s
     outbox = config["outbox"]
     command = send.sftp_command(config["receiver"], f"{keys}/login_key", config["known_hosts"])
     sizes = [(name, os.stat(f"{outbox}/{name}").st_size) for name in names]
-    asked = run(command, send.questions(names), clean_environment(), _ASKING)
-    if asked.code != 0:
-        raise NotSent(f"cannot reach {config['receiver']['host']}: {asked.complaint()}")
-    todo, other = send.missing(sizes, send.listed(asked.out))
-    if other:
-        raise NotSent(f"{other} lies in the zone with another size; it goes when it is stale there")
-    commands = send.uploads(outbox, todo, secrets.token_hex(4))
+    sizes_there = run(command, send.size_queries(names), clean_environment(), _QUERY_SECONDS)
+    if sizes_there.code != 0:
+        raise NotSent(f"cannot reach {config['receiver']['host']}: {sizes_there.complaint()}")
+    remaining, conflict = send.missing(sizes, send.parse_sizes(sizes_there.out))
+    if conflict:
+        raise NotSent(
+            f"{conflict} exists in the receiver's zone with another size; the receiver removes it after"
+            " its stale_hours, then the next run sends it"
+        )
+    commands = send.uploads(outbox, remaining, secrets.token_hex(4))
     done = run(command, commands, clean_environment(), float(config["timeout"]))
     if done.code != 0:
-        raise NotSent(f"batch {batch} was not taken: {done.complaint()}")
-    # The manifest goes first: without it the rest is no batch that would be sent again.
+        raise NotSent(
+            f"the receiver did not accept batch {batch}; the next run tries again: {done.complaint()}"
+        )
+    # The manifest is removed first: without it the rest is not sent again as a batch.
     for name in reversed(names):
         os.unlink(f"{outbox}/{name}")
-    say(6, f"sent batch {batch}: {len(todo)} of {len(names)} files now")
+    say(6, f"sent batch {batch}: {len(remaining)} of {len(names)} files now")

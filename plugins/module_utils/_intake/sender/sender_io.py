@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Have the sending side of data intake as it is wanted, and prove it (I/O)."""
+"""Enforce the sending side of the intake, and prove it (I/O)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import os
 import tempfile
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
+from ..._batch.names import batch_of
 from ..._core.controls import finding
 from ..._core.error import HardeningError
 from ..._core.plan import Change, Plan
@@ -27,20 +28,20 @@ from ..._files.transaction_io import (
 )
 from ..._host import systemd_io
 from ..._host.install_io import LIB_DIR, program_files
-from ..._host.run_io import HostError, call, program, run
-from .. import host_io
-from .. import secrets_io as keys_io
+from ..._host.run_io import HostError, call, last_line, program, run
+from .. import host_io, secrets_io
 from ..accounts import COMMENT
+from ..pending import INTERRUPTED, sentence, switched_on
 from . import send_io
 from .job import CONFIG_DIR, PROGRAM, STATE_DIR, UNIT_DIR, USER, Job, job_files, parse_jobs
 from .upload import sftp_command
 
 TRANSACTION_DIR = "/var/lib/twinguard/sender"
 _LIB = f"{LIB_DIR}/{PROGRAM}"
-_ENTRIES = {"send": send_io, "keys": keys_io}
-_UNREACHABLE = "the receiver does not let this host in (yet): "
-# What ssh says when somebody else answers; that is never a matter of time.
-_WRONG_HOST = ("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED")
+_ENTRIES = {"send": send_io, "keys": secrets_io}
+_NO_LOGIN = "the receiver does not let this host in yet (has it run with our public_keys?): "
+# Messages of ssh when another host answers; waiting does not help then.
+_WRONG_HOST = (b"Host key verification failed", b"REMOTE HOST IDENTIFICATION HAS CHANGED")
 
 
 class Host:
@@ -52,7 +53,7 @@ class Host:
         self.send_now = bool(params["send_now"])
 
     def plan(self) -> Plan:
-        """What is to be done, out of what is there now."""
+        """The changes that lead from the present state to the wanted one."""
         changes: List[Change] = []
         account = host_io.account_of(USER)
         if account is None:
@@ -60,13 +61,9 @@ class Host:
         changes.extend(Change(path, None, "a new ed25519 key\n") for path in self._missing_keys())
         changes.extend(plan_files(self._specs({})).changes)
         if unfinished(TRANSACTION_DIR):
-            changes.append(Change("an earlier run", "ended midway\n", "is taken back\n"))
+            changes.append(INTERRUPTED)
         units = systemd_io.units([one.timer for one in self.jobs if one.schedule])
-        for job in self.jobs:
-            if job.schedule:
-                unit = units.get(job.timer, {})
-                state = f"{unit.get('ActiveState', 'inactive')}, {unit.get('UnitFileState') or 'absent'}\n"
-                changes.append(Change(job.timer, state, "active, enabled\n"))
+        changes.extend(switched_on(job.timer, units) for job in self.jobs if job.schedule)
         return Plan(tuple(changes))
 
     def _missing_keys(self) -> List[str]:
@@ -87,7 +84,7 @@ class Host:
         return specs
 
     def _stale(self, files: Mapping[str, bytes]) -> List[str]:
-        """Files of jobs that are no more, and recipients of jobs that have fewer. Keys stay."""
+        """Files of removed jobs, and recipients that a job no longer has. Keys stay."""
         found = glob.glob(f"{UNIT_DIR}/twinguard-send-*.service")
         found += glob.glob(f"{UNIT_DIR}/twinguard-send-*.timer")
         for name, entry in (scan(CONFIG_DIR) or {}).items():
@@ -98,27 +95,33 @@ class Host:
         return sorted(path for path in found if path not in files)
 
     def check(self) -> None:
-        """What stands in the way; HostError."""
+        """HostError for anything that prevents the change."""
         for name in ("sftp", "ssh-keygen", "openssl", "useradd"):
             if not program(name):
                 raise HostError(f"{name} is not installed on this host: install it first")
         account = host_io.account_of(USER)
         if account is not None and account.comment != COMMENT:
-            raise HostError(f"the account {USER} was not made by this module: remove it")
+            raise HostError(
+                f"the account {USER} was not created by this module: rename or remove it"
+            )
         for job in self.jobs:
             if job.schedule:
                 call(["systemd-analyze", "calendar", job.schedule])
             for group in job.groups:
                 if host_io.group_id(group) is None:
-                    raise HostError(f"the group {group} (groups) is not there")
-            public = f"{job.signing_key}.pub"  # ssh-keygen wants it beside the key
+                    raise HostError(
+                        f"the group {group} (groups of job {job.name}) does not exist: create it first"
+                    )
+            public = f"{job.signing_key}.pub"  # ssh-keygen needs it beside the key
             for path in (job.signing_key, public, job.login_key, job.passphrase_file):
                 own = path in job.own_keys or path[: -len(".pub")] in job.own_keys
                 if path and not own and not os.path.isfile(path):
-                    raise HostError(f"the file {path} is not there: put it there first")
+                    raise HostError(
+                        f"the file {path} (job {job.name}) does not exist: create it first"
+                    )
 
     def apply(self) -> None:
-        """Make it so. After an error the old files are back."""
+        """Apply the changes. After an error the old files are restored."""
         if host_io.account_of(USER) is None:
             host_io.make_account(USER, ())
         keys = {path: self._new_key() for path in self._missing_keys()}
@@ -139,10 +142,10 @@ class Host:
         return os.path.basename(path) in [one.timer for one in self.jobs if one.schedule]
 
     def _switch(self, changed: Sequence[str], gone: Sequence[str]) -> None:
-        if not os.path.isdir("/run/systemd/system"):
+        if not systemd_io.in_charge():
             return
         for path in gone:
-            # Its file is gone already: what it had enabled is a dangling link, and it may still tick.
+            # Its file is gone already: the link that enabled it dangles, and the timer may still be active.
             systemd_io.systemctl("disable", "--quiet", os.path.basename(path))
             systemd_io.systemctl("stop", os.path.basename(path))
         if any(path.startswith(UNIT_DIR + "/") for path in changed):
@@ -152,7 +155,9 @@ class Host:
         systemd_io.switch_on(timers, renewed)
 
     def _new_key(self) -> Tuple[bytes, bytes]:
-        place = tempfile.mkdtemp(prefix="twinguard-key-", dir="/run")  # memory, and ours alone
+        place = tempfile.mkdtemp(
+            prefix="twinguard-key-", dir="/run"
+        )  # in memory, readable by us alone
         try:
             words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", os.uname().nodename]
             call([*words, "-f", place + "/key"])
@@ -162,7 +167,7 @@ class Host:
             remove_tree(place)
 
     def send(self) -> bool:
-        """Run all jobs now; whether anything was sealed. HostError with the reason of the first that fails."""
+        """Run all jobs now; whether anything was sealed. HostError with the message of the first that fails."""
         before = self._sealed()
         units = systemd_io.units([job.service for job in self.jobs])
         for job in self.jobs:
@@ -176,23 +181,29 @@ class Host:
             found[job.name] = state.content if state else b""
         return found
 
-    def reach(self, job: Job) -> Tuple[str, str]:
-        """Whether the receiver lets us in: a status and why."""
+    def log_in(self, job: Job) -> Tuple[str, str]:
+        """Whether the receiver lets us in: a status and a reason."""
         receiver = {"host": job.host, "port": str(job.port), "account": job.account}
         words = sftp_command(receiver, job.login_key, f"{job.directory}/known_hosts")
         if not program("sftp"):
-            return "unknown", "sftp is not installed here"
-        status, _out, err = run(words, b"pwd\n")
-        if status == 0:
+            return (
+                "unknown",
+                "sftp is not installed on this host: install it to have the receiver checked",
+            )
+        done = run(words, b"pwd\n")
+        if done.code == 0:
             return "pass", f"{job.host} has the pinned host key and lets {job.account} in"
-        lines = [one.strip() for one in err.decode("utf-8", "replace").splitlines() if one.strip()]
-        said = lines[-1] if lines else f"status {status}"
-        wrong = next((one for one in lines if any(text in one for text in _WRONG_HOST)), "")
+        wrong = [
+            line for line in done.err.splitlines() if any(text in line for text in _WRONG_HOST)
+        ]
         if wrong:
-            return "fail", f"{job.host} does not have the pinned host key: {wrong}"
-        return "unknown", _UNREACHABLE + said
+            return "fail", (
+                f"{job.host} does not have the pinned host key: do not change host_keys before you know"
+                f" why ({last_line(wrong[0])})"
+            )
+        return "unknown", _NO_LOGIN + done.complaint()
 
-    def findings(self, pending: Plan, ask: bool) -> List[Dict[str, Any]]:
+    def findings(self, pending: Plan, log_in: bool) -> List[Dict[str, Any]]:
         """One finding for each job."""
         result = []
         for job in self.jobs:
@@ -200,17 +211,13 @@ class Host:
                 "receiver": f"{job.account}@{job.host}:{job.port}",
                 "waiting": _waiting(job),
             }
-            left = [one.key for one in pending.changes]
-            if left:
-                status, why = "fail", f"{len(left)} changes are pending: {left[0]}"
-            elif ask:
-                status, why = self.reach(job)
+            if pending.changes:
+                status, reason = "fail", sentence([one.key for one in pending.changes])
+            elif log_in:
+                status, reason = self.log_in(job)
             else:
-                status, why = (
-                    "pass",
-                    "its files and timer are as wanted; the receiver was not asked",
-                )
-            result.append(finding("intake.sender", job.name, status, why, evidence))
+                status, reason = "pass", "its files and timer are in force; no login was tried"
+            result.append(finding("intake.sender", job.name, status, reason, evidence))
         return result
 
     def keys(self) -> List[Dict[str, str]]:
@@ -218,19 +225,19 @@ class Host:
         rows = []
         for job in self.jobs:
             row = {"name": job.name, "sender": job.sender}
-            for what, path in (("signing_key", job.signing_key), ("login_key", job.login_key)):
+            for kind, path in (("signing_key", job.signing_key), ("login_key", job.login_key)):
                 public = read_file(path + ".pub")
-                row[what] = public.content.decode("ascii", "replace").strip() if public else ""
+                row[kind] = public.content.decode("ascii", "replace").strip() if public else ""
             rows.append(row)
         return rows
 
 
 def _waiting(job: Job) -> int:
-    return sum(n.endswith(".manifest.json") for n in scan(f"{STATE_DIR}/{job.name}/outbox") or {})
+    return sum(bool(batch_of(n)) for n in scan(f"{STATE_DIR}/{job.name}/outbox") or {})
 
 
 def enforce(host: Host, check_mode: bool) -> Dict[str, Any]:
-    """One run of the module; the result says `msg` when it has failed."""
+    """One run of the module; the result has a `msg` when it failed."""
     plan = host.plan()
     problem, sent = "", False
     if not check_mode:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which uploaded files make a batch, when it is complete, and when a zone is full (pure)."""
+"""Which uploaded files form a batch, when it is complete, and when a zone is full (pure)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ..._batch.types import DATA, INDEX, KEY, MANIFEST, SIGNATURE
 
 SUFFIXES = (SIGNATURE, MANIFEST, DATA, INDEX, KEY)
 GRACE = 60.0
-"""Seconds after its manifest in which the signature may still come: scp sends files by name."""
+"""Seconds after the manifest in which the signature may still arrive: scp sends files in the order of names."""
 
 OPEN_MODE, CLOSED_MODE = 0o730, 0o710
-"""Of a drop directory: its sender may make files in it and not list it; when closed, not even that."""
+"""Modes of a drop directory: its sender can create files but not list it; when closed, neither."""
 
 
 @dataclass(frozen=True)
 class Arrived:
-    """A file of a batch that was taken out of the zone. `age` in seconds since it was last written.
+    """A file of a batch that was moved out of the zone. `age`: seconds since it was last written.
 
-    `busy`: somebody still has it open for writing, or is just renaming it.
+    `busy`: somebody still has it open for writing, or is renaming it.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Arrived:
 
 
 def part_of(name: str) -> Optional[Tuple[str, str]]:
-    """The batch id and the suffix of a name; None when it is no name of a batch's file."""
+    """The batch id and the suffix of a file name; None for any other name."""
     for suffix in SUFFIXES:
         if name.endswith(suffix) and is_batch(name[: -len(suffix)]):
             return name[: -len(suffix)], suffix
@@ -40,7 +40,7 @@ def part_of(name: str) -> Optional[Tuple[str, str]]:
 
 
 def announced(names: Iterable[str]) -> Dict[str, List[str]]:
-    """The batches whose manifest is there, and all their files; the manifest comes last."""
+    """The batches whose manifest has arrived, with all their files; the manifest is last."""
     groups: Dict[str, List[str]] = {}
     for name in names:
         part = part_of(name)
@@ -54,7 +54,7 @@ def announced(names: Iterable[str]) -> Dict[str, List[str]]:
 
 
 def complete(files: Iterable[Arrived]) -> bool:
-    """Whether a batch can be opened: nobody writes to it, and it is signed or nobody signs it in time."""
+    """Whether a batch can be opened: no file is busy, and the signature is there or overdue."""
     found = list(files)
     signed = any(one.name.endswith(SIGNATURE) for one in found)
     waited = all(one.age > GRACE for one in found if one.name.endswith(MANIFEST))
@@ -62,5 +62,5 @@ def complete(files: Iterable[Arrived]) -> bool:
 
 
 def full(used: int, files: int, zone: Mapping[str, int]) -> bool:
-    """Whether a zone holds as much as it may, in bytes or in files."""
+    """Whether a zone has reached its quota, in bytes or in files."""
     return used >= zone["quota"] or files >= zone["max_files"]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files of the receiving side of data intake, as text (pure)."""
+"""The files of the receiving side of the intake, as text (pure)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..sandbox import SANDBOX
 from .zone import CONFIG_DIR, LOG_DIR, PROBE_DIR, SENDERS_GROUP, STATE_DIR, USER, Sender, Zone
 
 PROGRAM = "intake"
-"""The name of the program below /usr/local/lib/twinguard, with the entries collect and receive."""
+"""The name of the program below /usr/local/lib/twinguard, with the entries keys, collect and receive."""
 
 SSHD_FILE = "/etc/ssh/sshd_config.d/00-twinguard-intake.conf"
 LIMITS_FILE = "/etc/security/limits.d/twinguard-intake.conf"
@@ -25,8 +25,8 @@ CONFIG = f"{CONFIG_DIR}/receiver.json"
 ALLOWED_SIGNERS = f"{CONFIG_DIR}/allowed_signers"
 REVOKED_KEYS = f"{CONFIG_DIR}/revoked_keys"
 
-# What an upload needs and nothing else; a request that a later OpenSSH adds is refused as well.
-# sshd cuts this command after nine words without a warning: no word may be added.
+# The requests that an upload needs; all others are refused, also those that a later OpenSSH adds.
+# sshd cuts this command after nine words without a warning, so no word may be added.
 FORCED = (
     "internal-sftp -d /drop -u 0777 -l INFO"
     " -p open,close,write,realpath,stat,lstat,rename,fsync,limits"
@@ -51,7 +51,7 @@ EFFECTIVE: Dict[str, str] = {
     "clientaliveinterval": "60",
     "clientalivecountmax": "3",
 }
-"""What sshd must say that it does for a sender, by the names of `sshd -T`; also what is written."""
+"""The settings that sshd must have for a sender, by the names of `sshd -T`; also the ones we write."""
 
 _SPELLING = {
     "forcecommand": "ForceCommand",
@@ -87,10 +87,10 @@ Type=oneshot
 User={user}
 Group={group}
 UMask=0027
-# "+": as root and outside of the sandbox, which hides where the keys may lie. It copies them and does nothing else.
+# "+": as root and outside of the sandbox, which hides the places of the keys. It copies them and does nothing else.
 ExecStartPre=+{lib}/keys {config}
-# "!": as root, inside the sandbox and with no more than the capabilities below. It takes complete batches out of the
-# senders' reach. What opens batches runs as {user} and has no capability at all.
+# "!": as root, inside the sandbox and with only the capabilities below. It moves complete batches out of the
+# senders' reach. The step that opens batches runs as {user} and has no capability at all.
 ExecStartPre=!{lib}/collect {config}
 ExecStart={lib}/receive {config}
 TimeoutStartSec={time_limit}
@@ -109,7 +109,7 @@ MemoryMax={memory_max}
 {sandbox}"""
 _TIMER = """\
 [Unit]
-Description=Look for uploads that were missed, and remove stale ones (twinguard)
+Description=Collect missed uploads, and remove stale ones (twinguard)
 
 [Timer]
 OnActiveSec=1min
@@ -122,7 +122,7 @@ WantedBy=timers.target
 
 
 def text_files(zone: Zone, lib: str) -> Dict[str, bytes]:
-    """The content of all text files but trust, by path; everybody may read them. `lib`: the program's directory."""
+    """All text files but the trust files, by path; readable by everybody. `lib`: the program's directory."""
     files = {
         SSHD_FILE: sshd_config(zone),
         LIMITS_FILE: _limits(zone),
@@ -137,7 +137,7 @@ def text_files(zone: Zone, lib: str) -> Dict[str, bytes]:
 
 
 def effective(zone: Zone) -> Dict[str, str]:
-    """What `sshd -T` must say for each sender."""
+    """The settings that `sshd -T` must show for each sender."""
     return {name: value.format(directory=zone.directory) for name, value in EFFECTIVE.items()}
 
 
@@ -145,7 +145,7 @@ def sshd_config(zone: Zone) -> str:
     """The drop-in of sshd."""
     lines = [_MARK + f"Match Group {SENDERS_GROUP}"]
     lines += [f"    {_SPELLING[name]} {value}" for name, value in effective(zone).items()]
-    # What is read after this file must not end up inside the block.
+    # Files that sshd reads after this one must not become part of the block.
     return "\n".join([*lines, "Match all", ""])
 
 
@@ -157,7 +157,7 @@ def _authorized_keys(sender: Sender) -> str:
 
 
 def _limits(zone: Zone) -> str:
-    """By the kernel: no single upload is larger than the quota, and none leaves a core file."""
+    """Limits of the kernel: no single upload is larger than the quota, and there are no core files."""
     lines: List[str] = []
     for sender in zone.senders:
         lines.append(f"{sender.account} hard fsize {sender.quota // 1024}\n")
@@ -191,7 +191,7 @@ def _path_unit(zone: Zone) -> str:
 def _config(zone: Zone) -> str:
     secrets = {}
     for number, (key, certificate) in enumerate(zone.identities):
-        # The certificate is no secret, and lies where only root may look perhaps.
+        # The certificate is not secret, but it may be in a directory that only root can read.
         secrets[f"identity-{number}.key"] = key
         secrets[f"identity-{number}.pem"] = certificate
     if zone.passphrase_file:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Try an upload, and all that must be refused, as each sender through the running sshd (I/O)."""
+"""Try an upload, and every request that must be refused, as each sender through the running sshd (I/O)."""
 
 from __future__ import annotations
 
@@ -15,27 +15,18 @@ from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from ..._files.transaction_io import read_file, remove_tree, replace_file
 from ..._host.run_io import call, clean_environment, program, run
+from ..ssh_client import pinned
 from . import sftp_wire as wire
 from .files import PROBE_KEYS_DIR
 from .zone import PROBE_DIR, Zone
 
 _SECONDS = 60.0
 
-_OPTIONS = (
-    "BatchMode=yes",
-    "StrictHostKeyChecking=yes",
-    "GlobalKnownHostsFile=/dev/null",
-    "IdentitiesOnly=yes",
-    "IdentityAgent=none",
-    "PreferredAuthentications=publickey",
-    "ConnectTimeout=10",
-    "ServerAliveInterval=5",
-    "ServerAliveCountMax=3",
-)
+_TIMEOUTS = ("ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3")
 
 
 def host_keys(settings: Mapping[str, str]) -> List[str]:
-    """The public keys by which this sshd is known."""
+    """The public host keys of this sshd."""
     keys = []
     for path in settings.get("hostkey", "").splitlines():
         public = read_file(path + ".pub")
@@ -45,9 +36,9 @@ def host_keys(settings: Mapping[str, str]) -> List[str]:
 
 
 def address(settings: Mapping[str, str]) -> Tuple[str, str]:
-    """Where this sshd can be reached from here: address and port."""
+    """The address and port at which this host reaches its own sshd."""
     listening = settings.get("listenaddress", "0.0.0.0:22").splitlines()
-    # IPv4 first: a container may have no IPv6 although sshd says that it listens.
+    # IPv4 first: a container may have no IPv6 although sshd is configured for it.
     for text in sorted(listening, key=lambda one: one.startswith("[")):
         host, _colon, port = text.rpartition(":")
         try:
@@ -61,7 +52,7 @@ def address(settings: Mapping[str, str]) -> Tuple[str, str]:
 
 
 def probe(zone: Zone, settings: Mapping[str, Mapping[str, str]]) -> Dict[str, Dict[str, Any]]:
-    """For each account: sentences about what is wrong, and how many requests were refused."""
+    """For each account: sentences about problems, and how many requests were refused."""
     if not zone.senders:
         return {}
     any_settings = next(iter(settings.values()))
@@ -69,44 +60,46 @@ def probe(zone: Zone, settings: Mapping[str, Mapping[str, str]]) -> Dict[str, Di
     keys = host_keys(any_settings)
     with _key_pair() as (private, public):
         known = os.path.join(os.path.dirname(private), "known_hosts")
-        # The alias makes it independent of the port; the pin proves that this is our own sshd.
+        # The pin proves that this is our own sshd.
         replace_file(known, "".join(f"intake {key}\n" for key in keys).encode(), 0o600)
-        options = [word for one in _OPTIONS for word in ("-o", one)]
-        options += ["-o", f"UserKnownHostsFile={known}", "-o", "HostKeyAlias=intake"]
+        options = pinned(known, "intake", private, *_TIMEOUTS)
         found = {}
         for sender in zone.senders:
             line = f'restrict,from="{host}" {public}\n'.encode()
             with _authorized(sender.account, line):
-                words = ["ssh", "-F", "none", *options, "-i", private, "-p", port]
-                words += ["-s", f"{sender.account}@{host}", "sftp"]
-                found[sender.account] = _ask(words, zone.drop(sender.account))
+                words = ["ssh", *options, "-p", port, "-s", f"{sender.account}@{host}", "sftp"]
+                found[sender.account] = _probe_as(words, zone.drop(sender.account))
         return found
 
 
-def _ask(words: Sequence[str], drop: str) -> Dict[str, Any]:
+def _probe_as(words: Sequence[str], drop: str) -> Dict[str, Any]:
     token = secrets.token_hex(8)
     requests = wire.probe(token)
     ssh = program(words[0])
     if not ssh:
-        return {"wrong": ["the client ssh is not installed, so that no upload can be tried"]}
+        return {
+            "wrong": [
+                "ssh is not installed on this host: install its client to have an upload tried"
+            ]
+        }
     try:
-        out, said = _exchange([ssh, *words[1:]], wire.stream(requests), len(requests))
+        out, message = _exchange([ssh, *words[1:]], wire.stream(requests), len(requests))
     finally:
         for name in os.listdir(drop):
             if name.startswith(f".probe-{token}"):
                 os.unlink(os.path.join(drop, name))
     answers = wire.answers(out)
     if not answers:
-        return {"wrong": [f"sshd on this host does not let the sender in: {said}"], "refused": 0}
-    wrong, refused = wire.judge(requests, answers)
+        return {"wrong": [f"sshd on this host does not let the sender in: {message}"], "refused": 0}
+    wrong, refused = wire.evaluate(requests, answers)
     return {"wrong": wrong, "refused": refused}
 
 
 def _exchange(words: Sequence[str], requests: bytes, count: int) -> Tuple[bytes, str]:
-    """All that the server answers, and the client's last words.
+    """All answers of the server, and the last error of the client.
 
     A server that sees the end of its input drops the answers that it has not sent yet. So the input stays open until
-    they are here, which run() cannot do by itself.
+    they have arrived, which run() alone cannot do.
     """
     in_read, in_write = os.pipe()
     out_read, out_write = os.pipe()
@@ -118,7 +111,7 @@ def _exchange(words: Sequence[str], requests: bytes, count: int) -> Tuple[bytes,
         client = aside.submit(
             run, argv, b"", clean_environment(), _SECONDS, None, (in_read, out_write)
         )
-        # When the client has ended there is nobody left to write: reading ends as well.
+        # When the client ends, nobody is left to write, so reading ends as well.
         client.add_done_callback(lambda _done: os.close(out_write))
         try:
             os.write(in_write, requests)  # less than a pipe holds
@@ -132,13 +125,12 @@ def _exchange(words: Sequence[str], requests: bytes, count: int) -> Tuple[bytes,
             done = client.result()
             for fd in (in_read, out_read):
                 os.close(fd)
-    lines = done.err.decode("utf-8", "replace").strip().splitlines()
-    return answered, lines[-1] if lines else f"status {done.code}"
+    return answered, done.complaint()
 
 
 @contextlib.contextmanager
 def _key_pair() -> Iterator[Tuple[str, str]]:
-    """A key that lives as long as the probe, in memory; also removes one of a run that was killed."""
+    """A key that exists for the duration of the probe, in memory; also removes that of a killed run."""
     remove_tree(PROBE_DIR)
     os.mkdir(PROBE_DIR, 0o755)
     os.mkdir(PROBE_KEYS_DIR, 0o755)

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Open all batches that were collected (I/O): the unprivileged part of the service.
+"""Open all collected batches (I/O): the unprivileged part of the service.
 
-Each batch gets a line in the journal and a line of JSON in the log; what becomes of it is decided by open_batches().
+Each batch gets a line in the journal and a line of JSON in the log. open_batches() decides its outcome.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from dataclasses import asdict
 from typing import Any, Dict, Mapping, Sequence
 
+from ..._batch.manifest import to_text
 from ..._batch.open_io import open_batches
 from ..._batch.types import Identity, OpenOptions, Outcome
 from ..._core.error import HardeningError
@@ -24,7 +25,7 @@ _PRIORITY = {"published": 6, "already": 6, "quarantined": 4}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Entry of the program: the path of receiver.json. 1 when something other than a batch is at fault."""
+    """Entry of the program, with the path of receiver.json. 1 for a problem that is not a batch's fault."""
     with open(arguments[0], encoding="utf-8") as stream:
         config = json.load(stream)
     failed = 0
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
         try:
             for outcome in _open(config, zone):
                 report(config["log"], zone["account"], outcome)
-            _forget(config, zone)
+            _expire(config, zone)
         except (HardeningError, OSError) as error:
             say(3, f"{zone['account']}: {error}")
             failed = 1
@@ -42,13 +43,13 @@ def main(arguments: Sequence[str]) -> int:
 def _open(config: Mapping[str, Any], zone: Mapping[str, Any]) -> Sequence[Outcome]:
     base, account = config["directory"], zone["account"]
     incoming = f"{base}/incoming/{account}"
-    # Without a batch as well: keys and trust that cannot be used shall be known before one comes.
+    # Without a batch as well, so that unusable keys and trust files are noticed before one arrives.
     options = options_of(config, zone, os.environ["RUNTIME_DIRECTORY"])
     return tuple(open_batches(incoming, options, int(time.time()), run))
 
 
 def options_of(config: Mapping[str, Any], zone: Mapping[str, Any], secrets: str) -> OpenOptions:
-    """What batches of a zone are opened with; `secrets` is the directory with our keys."""
+    """The options that open the batches of a zone; `secrets` is the directory with our keys."""
     base, account = config["directory"], zone["account"]
     return OpenOptions(
         allowed_signers=_content(config["allowed_signers"]),
@@ -76,16 +77,16 @@ def _content(path: str) -> bytes:
 
 
 def report(log: str, account: str, outcome: Outcome) -> None:
-    """One batch in the journal and in the log. All text of the sender's is escaped by json."""
+    """Write a batch's outcome to the journal and the log. JSON escapes all text from the sender."""
     entry: Dict[str, Any] = {
         **asdict(outcome),
         "reason": outcome.reason.value if outcome.reason else None,
         "account": account,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "time": to_text(int(time.time())),
     }
     line = json.dumps(entry, sort_keys=True)
     say(_PRIORITY.get(outcome.status, 6), line)
-    # One write of less than a page: lines of two writers do not mix.
+    # A single write of less than a page, so that lines of two writers do not mix.
     fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
     try:
         os.write(fd, line.encode("ascii") + b"\n")
@@ -93,8 +94,8 @@ def report(log: str, account: str, outcome: Outcome) -> None:
         os.close(fd)
 
 
-def _forget(config: Mapping[str, Any], zone: Mapping[str, Any]) -> None:
-    """Remove what was in quarantine for as long as it shall be kept."""
+def _expire(config: Mapping[str, Any], zone: Mapping[str, Any]) -> None:
+    """Remove batches that were in quarantine for longer than quarantine_days."""
     place = f"{config['directory']}/quarantine/{zone['account']}"
     oldest = (time.time() - config["quarantine_seconds"]) * 1e9
     for name, entry in (scan(place) or {}).items():

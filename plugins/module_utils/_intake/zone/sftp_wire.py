@@ -1,10 +1,10 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The SFTP protocol, version 3, as far as a probe of an upload-only zone needs it (pure).
+"""The part of SFTP version 3 that probes an upload-only zone (pure).
 
-All requests are written in one go and all answers read at the end: a server answers in the order of the requests. So
-the probe can ask for what clients never would, and gets the server's own word for each request.
+All requests are written at once and all answers read at the end; a server answers in the order of the requests. So the
+probe can send requests that no client would, and sees the server's own status for each of them.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ REFUSED = "refused"
 
 @dataclass(frozen=True)
 class Request:
-    """One request of the probe: what it tries in words, its bytes, and what must come of it."""
+    """One request of the probe: its description, its bytes, and the expected answer."""
 
-    what: str
+    action: str
     kind: int
     payload: bytes
     expected: str
 
 
 def text(value: str) -> bytes:
-    """A string as it travels."""
+    """A string in the encoding of the protocol."""
     raw = value.encode("utf-8")
     return struct.pack(">I", len(raw)) + raw
 
@@ -48,12 +48,12 @@ def _open(name: str, flags: int) -> bytes:
 
 
 def _handle() -> bytes:
-    # OpenSSH counts its handles from 0, so that the first one is known before it is given.
+    # OpenSSH counts its handles from 0, so the first one is known in advance.
     return struct.pack(">I", len(_FIRST_HANDLE)) + _FIRST_HANDLE
 
 
 def probe(token: str) -> List[Request]:
-    """What is tried in a zone. `token` is part of each name, so that whatever comes of it can be removed."""
+    """The requests that are tried in a zone. `token` is part of each name, so that leftovers can be removed."""
     first, second, third = (f".probe-{token}-{n}" for n in (1, 2, 3))
     mode = struct.pack(">II", PERMISSIONS, 0o777)
     create = FOR_WRITING | CREATE | EXCLUSIVE
@@ -103,7 +103,7 @@ def probe(token: str) -> List[Request]:
 
 
 def stream(requests: Sequence[Request]) -> bytes:
-    """All requests as they are sent; the id of a request is its number."""
+    """The bytes of all requests; the id of a request is its number."""
     packets = [struct.pack(">BI", INIT, 3)]
     for number, request in enumerate(requests):
         packets.append(struct.pack(">BI", request.kind, number) + request.payload)
@@ -111,9 +111,9 @@ def stream(requests: Sequence[Request]) -> bytes:
 
 
 def answers(data: bytes) -> Dict[int, str]:
-    """What became of each request, by its number. A status of 0 and everything but a status are `ok`.
+    """The answer to each request, by its number. Status 0 and everything but a status are `ok`.
 
-    Bytes at the end that are no whole packet are ignored: what has no answer is missing.
+    An incomplete packet at the end is ignored; its request has no answer then.
     """
     found: Dict[int, str] = {}
     position = 0
@@ -125,23 +125,23 @@ def answers(data: bytes) -> Dict[int, str]:
         if kind == STATUS and length >= 9:
             (code,) = struct.unpack_from(">I", data, position + 9)
             found[number] = OK if code == 0 else REFUSED
-        elif kind != 2:  # its version, which has no number
+        elif kind != 2:  # the version packet, which has no number
             found[number] = OK
         position += 4 + length
     return found
 
 
-def judge(requests: Sequence[Request], found: Dict[int, str]) -> Tuple[List[str], int]:
-    """Sentences about what is not as it must be, and how many requests were refused as they must be."""
+def evaluate(requests: Sequence[Request], found: Dict[int, str]) -> Tuple[List[str], int]:
+    """Sentences about unexpected answers, and the number of requests that were refused as expected."""
     wrong = []
     refused = 0
     for number, request in enumerate(requests):
         answer = found.get(number)
         if answer is None:
-            wrong.append(f"no answer when it tried to {request.what}")
+            wrong.append(f"sshd did not answer when a sender tried to {request.action}")
         elif answer != request.expected:
             can = "can" if answer == OK else "cannot"
-            wrong.append(f"a sender {can} {request.what}")
+            wrong.append(f"a sender {can} {request.action}")
         elif answer == REFUSED:
             refused += 1
     return wrong, refused

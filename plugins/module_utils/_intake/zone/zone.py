@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the receiving side of data intake shall be like: options checked and made whole (pure)."""
+"""The receiving side of the intake: options checked and completed (pure)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from ..._batch.options import check_sender
 from ..._batch.types import NAMESPACE
 from ..._core.plan import ControlError
 from ..._trust.people import Person, parse_people
-from ..._trust.ssh_keys import NotAKey, parse_public_key, weakness
+from ..._trust.ssh_keys import weakness
+from ..checks import absolute_path, account_name, public_key
 
 USER = "twinguard-intake"
-"""The user and group that open batches. Nobody can log in as it."""
+"""The user and group that open batches. Nobody can log in as this user."""
 
 SENDERS_GROUP = "twinguard-senders"
-"""All accounts that may only upload; sshd knows them by this group."""
+"""The group of all accounts that may only upload; sshd selects them by it."""
 
 CONFIG_DIR = "/etc/twinguard/intake"
 PROBE_DIR = "/run/twinguard-intake"
@@ -28,9 +29,6 @@ STATE_DIR = "/var/lib/twinguard-intake"
 LOG_DIR = "/var/log/twinguard-intake"
 OWN_IDENTITY = (f"{CONFIG_DIR}/identity.key", f"{CONFIG_DIR}/identity.pem")
 
-_ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
-# It is written into files of systemd, sshd and pam, where anything else would need quoting.
-_PATH = re.compile(r"(/[A-Za-z0-9._-]+)+")
 _SIZE = re.compile(r"([1-9][0-9]{0,15})([KMGT]?)")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SMALLEST_QUOTA = 1 << 20
@@ -39,10 +37,10 @@ _SYSTEM = re.compile(r"/(etc|usr|var|srv|home|root|run|tmp|dev|opt|proc|sys|boot
 
 @dataclass(frozen=True)
 class Sender:
-    """One who may upload. `name` is the principal that signs the batches, `account` the login.
+    """One sender. `name` is the principal that signs the batches, `account` the login.
 
-    `keys` are lines of public keys, `addresses` where they count (empty: everywhere). `quota` in bytes and
-    `max_files` bound what lies in the zone.
+    `keys` are lines of public keys, `addresses` the networks from which they are accepted (empty: all).
+    `quota` in bytes and `max_files` limit the content of the zone.
     """
 
     name: str
@@ -78,17 +76,20 @@ class Zone:
         return f"{self.directory}/{kind}" + (f"/{account}" if account else "")
 
     def drop(self, account: str) -> str:
-        """Where a sender's uploads land."""
+        """The directory into which a sender uploads."""
         return self.sub("zones", account) + "/drop"
 
 
 def parse_zone(params: Mapping[str, Any]) -> Zone:
     """The options of the module, checked. Raises ControlError."""
     directory = str(params["directory"])
-    _path(directory, "directory")
+    absolute_path(directory, "directory")
     if _SYSTEM.fullmatch(directory):
         raise ControlError(
-            "directory", directory, "it belongs to the system", "name a directory of its own below"
+            "directory",
+            directory,
+            "it belongs to the system",
+            "use one of your own, such as /srv/twinguard-intake",
         )
     people = tuple(parse_people(params["people"] or []))
     senders = _senders(params["senders"] or [])
@@ -97,14 +98,19 @@ def parse_zone(params: Mapping[str, Any]) -> Zone:
         raise ControlError(
             "passphrase_file",
             params["passphrase_file"],
-            "it is given beside identities",
-            "give one of the two",
+            "identities are given as well",
+            "give either identities or passphrase_file",
         )
     for number, validate in enumerate(params["validate"] or []):
         if "\n" in validate or "\0" in validate:
-            raise ControlError(f"validate[{number}]", validate, "it holds a newline", "remove it")
+            raise ControlError(
+                f"validate[{number}]",
+                validate,
+                "it contains a newline or NUL",
+                "remove it",
+            )
     if params["validate"]:
-        _path(params["validate"][0], "validate[0]")
+        absolute_path(params["validate"][0], "validate[0]")
     return Zone(
         directory=directory,
         senders=senders,
@@ -128,7 +134,12 @@ def size(text: Any, option: str) -> int:
     """Bytes of a size such as '500M' or '10G' (powers of 1024)."""
     found = _SIZE.fullmatch(str(text).strip())
     if not found:
-        raise ControlError(option, text, "it is no size", "write bytes or a number with K, M, G, T")
+        raise ControlError(
+            option,
+            text,
+            "not a size",
+            "use a number of bytes, or one with K, M, G or T, such as 10G",
+        )
     return int(found.group(1)) * _UNITS[found.group(2)]
 
 
@@ -143,7 +154,10 @@ def _senders(items: Sequence[Mapping[str, Any]]) -> Tuple[Sender, ...]:
                 if getattr(other, part) == getattr(sender, part):
                     value = getattr(sender, part)
                     raise ControlError(
-                        f"{where}.{part}", value, "two senders have it", "give each its own"
+                        f"{where}.{part}",
+                        value,
+                        f"another sender has the same {part}",
+                        "give each sender its own",
                     )
         for key in sender.keys:
             blob = key.split()[1]
@@ -151,8 +165,8 @@ def _senders(items: Sequence[Mapping[str, Any]]) -> Tuple[Sender, ...]:
                 raise ControlError(
                     f"{where}.keys",
                     key,
-                    f"it is a key of {owners[blob]} as well, so that each could pose as the other",
-                    "give each sender keys of its own",
+                    f"it is also a key of {owners[blob]}, so that each could pose as the other",
+                    "give each sender its own keys",
                 )
         senders.append(sender)
     return tuple(sorted(senders, key=lambda one: one.account))
@@ -162,19 +176,20 @@ def _sender(item: Mapping[str, Any], where: str) -> Sender:
     name = str(item["name"])
     check_sender(f"{where}.name", name)
     account = item.get("account") or "intake-" + name
-    if not _ACCOUNT.fullmatch(account) or account in ("root", USER, SENDERS_GROUP):
+    account_name(account, f"{where}.account")
+    if account in ("root", USER, SENDERS_GROUP):
         raise ControlError(
             f"{where}.account",
             account,
-            "it cannot be the name of an account",
-            "give an account of at most 32 lower case letters, digits, '-' and '_'",
+            "this name is reserved",
+            "use another one, such as intake-plant-a",
         )
     quota = size(item.get("quota") or "10G", f"{where}.quota")
     if quota < _SMALLEST_QUOTA:
-        raise ControlError(f"{where}.quota", item["quota"], "it is too small", "give 1M or more")
+        raise ControlError(f"{where}.quota", item["quota"], "it is too small", "use 1M or more")
     max_files = int(item.get("max_files") or 1000)
     if max_files < 1:
-        raise ControlError(f"{where}.max_files", max_files, "it is below 1", "give 1 or more")
+        raise ControlError(f"{where}.max_files", max_files, "it is below 1", "use 1 or more")
     keys = tuple(_key(key, f"{where}.keys[{n}]") for n, key in enumerate(item["keys"]))
     if not keys:
         raise ControlError(
@@ -186,12 +201,7 @@ def _sender(item: Mapping[str, Any], where: str) -> Sender:
 
 
 def _key(line: str, where: str) -> str:
-    try:
-        key = parse_public_key(line)
-    except NotAKey as error:
-        raise ControlError(
-            where, line, str(error), "give the line of the sender's .pub file"
-        ) from error
+    key = public_key(line, where, "the sender's .pub file")
     weak = weakness(key)
     if weak:
         raise ControlError(where, line, weak, "use an ed25519 key")
@@ -207,14 +217,14 @@ def _addresses(given: Sequence[str], where: str) -> Tuple[str, ...]:
             raise ControlError(
                 f"{where}.addresses[{number}]",
                 text,
-                "it is no address",
-                "write an IP address or a network such as 192.0.2.0/24",
+                "not an IP address or network",
+                "use one such as 192.0.2.7 or 192.0.2.0/24",
             ) from error
     return tuple(found)
 
 
 def _signed_by_somebody(senders: Sequence[Sender], people: Sequence[Person]) -> None:
-    """A sender for whom nobody may sign could upload, and never get anything published."""
+    """Without a signing key in people, a sender could upload but nothing would ever be published."""
     able = {
         principal
         for person in people
@@ -239,38 +249,26 @@ def _identities(params: Mapping[str, Any]) -> Tuple[Tuple[str, str], ...]:
     pairs = []
     for number, item in enumerate(params["identities"]):
         for part in ("key", "certificate"):
-            _path(item[part], f"identities[{number}].{part}")
+            absolute_path(item[part], f"identities[{number}].{part}")
         pairs.append((item["key"], item["certificate"]))
     return tuple(pairs)
-
-
-def _path(path: str, option: str) -> None:
-    if not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
-        raise ControlError(
-            option,
-            path,
-            "it is no absolute path of plain characters",
-            "use letters, digits and ._- between slashes",
-        )
 
 
 def _optional_path(params: Mapping[str, Any], option: str) -> str:
     path = params[option] or ""
     if path:
-        _path(path, option)
+        absolute_path(path, option)
     return str(path)
 
 
 def _group(name: Any) -> str:
     if not name:
         return USER
-    if not _ACCOUNT.fullmatch(name):
-        raise ControlError("reader_group", name, "it cannot be the name of a group", "correct it")
-    return str(name)
+    return account_name(name, "reader_group", "group")
 
 
 def _positive(params: Mapping[str, Any], option: str, least: int = 1) -> int:
     number = int(params[option])
     if number < least:
-        raise ControlError(option, number, f"it is below {least}", f"give {least} or more")
+        raise ControlError(option, number, f"it is below {least}", f"use {least} or more")
     return number

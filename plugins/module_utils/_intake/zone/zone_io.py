@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Have the receiving side of data intake as it is wanted, and prove it (I/O)."""
+"""Enforce the receiving side of the intake, and prove it (I/O)."""
 
 from __future__ import annotations
 
@@ -26,24 +26,21 @@ from ..._host import systemd_io
 from ..._host.install_io import LIB_DIR, program_files
 from ..._host.run_io import HostError, call, program
 from ..._trust.people import allowed_signers, revocations
-from .. import host_io
-from .. import secrets_io as _k_io
-from . import collect_io as _c_io
+from .. import host_io, secrets_io
+from . import collect_io, receive_io, state
 from . import files as render
-from . import receive_io as _r_io
-from . import state
 from .collect import CLOSED_MODE, OPEN_MODE
 from .probe_io import host_keys, probe
 from .zone import CONFIG_DIR, OWN_IDENTITY, SENDERS_GROUP, USER, Zone, parse_zone
 
 STATE_DIR = "/var/lib/twinguard/intake"
-_ENTRIES = {"collect": _c_io, "keys": _k_io, "receive": _r_io}
+_ENTRIES = {"collect": collect_io, "keys": secrets_io, "receive": receive_io}
 _LIB = f"{LIB_DIR}/{render.PROGRAM}"
 _UNITS = (render.SERVICE, render.PATH_UNIT, render.TIMER)
 
 
 class Host:
-    """One receiving host and what it shall be like. ControlError for bad options."""
+    """One receiving host and its wanted state. ControlError for invalid options."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self.zone: Zone = parse_zone(params)
@@ -51,7 +48,7 @@ class Host:
         self.may_probe = bool(params["probe"])
 
     def observe(self) -> state.Found:
-        """Everything that the plan needs, read anew."""
+        """The present state, read from the host."""
         names = [one.account for one in self.zone.senders]
         units = systemd_io.units([*_UNITS, "ssh.service", "sshd.service"])
         ssh = next((n for n in units if n.startswith("ssh") and _loaded(units[n])), "ssh.service")
@@ -59,7 +56,7 @@ class Host:
         return state.Found(
             groups=tuple(n for n in (SENDERS_GROUP, USER) if host_io.group_id(n) is not None),
             accounts={name: host_io.account_of(name) for name in (USER, *names)},
-            strays=tuple(n for n in host_io.members(SENDERS_GROUP) if n not in names),
+            obsolete=tuple(n for n in host_io.members(SENDERS_GROUP) if n not in names),
             identity=OWN_IDENTITY not in self.zone.identities
             or all(os.path.exists(path) for path in OWN_IDENTITY),
             files=plan_files(self._specs()),
@@ -73,7 +70,7 @@ class Host:
         )
 
     def _settings(self, names: Sequence[str]) -> Tuple[Dict[str, Dict[str, str]], str]:
-        """What sshd would do for each account that exists."""
+        """The settings of sshd for each account that exists."""
         try:
             there = [name for name in names if host_io.account_of(name)]
             return {name: host_io.sshd_settings(name) for name in there}, ""
@@ -105,7 +102,7 @@ class Host:
             render.REVOKED_KEYS: revocations(zone.people),
         }
         files = {**trust, **render.text_files(zone, _LIB)}
-        # sshd comes last: nobody is let into a zone that is not ready.
+        # The file of sshd comes last, so that nobody can log in to a zone that is not ready.
         specs += [FileSpec(p, files[p], 0o644, 0, 0) for p in files if p != render.SSHD_FILE]
         for name in scan(render.KEYS_DIR) or {}:
             if f"{render.KEYS_DIR}/{name}" not in files and not name.startswith("."):
@@ -139,11 +136,11 @@ class Host:
         return specs
 
     def plan(self, found: state.Found) -> Plan:
-        """What is to be done."""
+        """The changes that lead to the wanted state."""
         return state.plan(self.zone, found, self.manage)
 
     def check(self, found: state.Found) -> None:
-        """What stands in the way; HostError."""
+        """HostError for anything that prevents the change."""
         problem = state.foreign(self.zone, found)
         if problem:
             raise HostError(problem)
@@ -152,16 +149,16 @@ class Host:
                 raise HostError(f"{name} is not installed on this host: install it first")
         group = self.zone.reader_group
         if group != USER and host_io.group_id(group) is None:
-            raise HostError(f"the group {group} (reader_group) is not there: make it first")
+            raise HostError(f"the group {group} (reader_group) does not exist: create it first")
         files = [*self.zone.validate[:1], self.zone.passphrase_file]
         for key, certificate in self.zone.identities:
             files += [] if (key, certificate) == OWN_IDENTITY else [key, certificate]
         for path in files:
             if path and not os.path.isfile(path):
-                raise HostError(f"the file {path} is not there: put it there first")
+                raise HostError(f"the file {path} does not exist: create it first")
 
     def apply(self, found: state.Found) -> Dict[str, Dict[str, Any]]:
-        """Make it so and prove it; the probes by account. After an error the old state is back."""
+        """Apply the changes and prove them; the probes by account. After an error the old state is restored."""
         made: List[str] = []
         try:
             self._make_accounts(found, made)
@@ -183,7 +180,7 @@ class Host:
             for name in made:
                 host_io.remove_account(name)
             raise
-        for name in found.strays:
+        for name in found.obsolete:
             host_io.remove_account(name)
         return probes
 
@@ -207,7 +204,7 @@ class Host:
         return key.encode(), out[start:].encode()
 
     def _switch(self, found: state.Found, changed: Sequence[str]) -> Dict[str, Dict[str, Any]]:
-        """The files are live: have sshd and systemd read them, then prove it."""
+        """The files are in place: have sshd and systemd read them, then prove the result."""
         host_io.sshd_check()
         if found.units:
             self._reload(found, changed)
@@ -228,7 +225,7 @@ class Host:
         systemd_io.switch_on(names, renewed)
 
     def prove(self, found: state.Found) -> Dict[str, Dict[str, Any]]:
-        """Run the service once and try an upload as each sender. HostError when something does not hold."""
+        """Run the service once and try an upload as each sender. HostError when a proof fails."""
         if found.units:
             systemd_io.run_once(render.SERVICE, found.units.get(render.SERVICE, {}))
         probes = probe(self.zone, found.settings) if self._can_probe(found) else {}
@@ -249,7 +246,7 @@ class Host:
         return self.may_probe and bool(found.settings) and (running or not found.units)
 
     def _return_to(self, found: state.Found, changed: Sequence[str]) -> None:
-        """With the old files back in place, have sshd and systemd as they were."""
+        """After the old files were restored, have sshd and systemd read them."""
         if not found.units:
             return
         for name in (render.PATH_UNIT, render.TIMER):
@@ -260,7 +257,7 @@ class Host:
             systemd_io.systemctl("reload-or-restart", found.ssh_unit)
 
     def facts(self, found: state.Found) -> Dict[str, Any]:
-        """What senders must be told, and how full the zones are."""
+        """The values that senders need, and how full the zones are."""
         certificates = [pem for _key, pem in self.zone.identities]
         first = read_file(certificates[0]) if certificates else None
         settings = next(iter(found.settings.values()), {})
@@ -268,7 +265,7 @@ class Host:
         for one in self.zone.senders:
             kinds = ("arriving", "incoming", "quarantine")
             below = [self.zone.sub(kind, one.account) for kind in kinds]
-            used, files = _c_io.usage([self.zone.drop(one.account), *below])
+            used, files = collect_io.usage([self.zone.drop(one.account), *below])
             rows.append({"account": one.account, "sender": one.name, "bytes": used, "files": files})
         return {
             "certificate": first.content.decode("ascii", "replace") if first else "",
@@ -278,7 +275,7 @@ class Host:
 
 
 def enforce(host: Host, check_mode: bool) -> Dict[str, Any]:
-    """One run of the module; the result says `msg` when it has failed."""
+    """One run of the module; the result has a `msg` when it failed."""
     found = host.observe()
     plan = host.plan(found)
     problem, probes = "", {}
@@ -298,7 +295,7 @@ def enforce(host: Host, check_mode: bool) -> Dict[str, Any]:
         **host.facts(now),
     }
     if not check_mode and any(one["status"] == "fail" for one in controls):
-        problem = problem or state.refused_sentence(controls)
+        problem = problem or state.failure_message(controls)
     if problem:
         result["msg"] = problem
     return result
@@ -316,5 +313,5 @@ def _mode(path: str) -> int:
 
 
 def _drop_mode(path: str) -> int:
-    """A zone that the service has closed stays closed: it opens it again when there is room."""
+    """A zone that the service has closed stays closed; the service opens it when there is room."""
     return CLOSED_MODE if _mode(path) == CLOSED_MODE else OPEN_MODE

@@ -101,7 +101,7 @@ def test_one_batch_by_its_id(capsys: pytest.CaptureFixture[str], lab: Lab) -> No
     assert (code, result["changed"], result["batches"][0]["status"]) == (0, False, "already")
     code, result = run(capsys, lab, batch="20261121T112000Z-0000000000000000")
     assert (code, result["failed"]) == (1, True)
-    assert "holds no batch" in result["msg"]
+    assert "does not contain batch" in result["msg"]
     # Its number is below that of the one that was asked for first.
     code, result = run(capsys, lab, batch=first)
     assert result["batches"][0]["reason"] == "old_sequence"

@@ -197,23 +197,23 @@ def test_a_state_is_read_as_it_was_written_and_nothing_else_is() -> None:
     state = batch_plan.begin(batch_plan.State(), last)
     assert batch_plan.parse(batch_plan.render(state)) == state
     assert batch_plan.finish(state) == batch_plan.State(7, last, None)
-    assert batch_plan.drop(state).sequence == 7
+    assert batch_plan.discard(state).sequence == 7
     for content in (b"", b"{}", batch_plan.render(state) + b" "):
         with pytest.raises(batch_plan.StateError):
             batch_plan.parse(content)
 
 
 def test_fresh_times_are_not_trusted() -> None:
-    began = 10 * batch_plan.SETTLE_NS
-    assert batch_plan.settled([1, began - batch_plan.SETTLE_NS - 1], began)
-    assert not batch_plan.settled([1, began - batch_plan.SETTLE_NS], began)
+    began = 10 * batch_plan.RACY_NS
+    assert batch_plan.times_are_reliable([1, began - batch_plan.RACY_NS - 1], began)
+    assert not batch_plan.times_are_reliable([1, began - batch_plan.RACY_NS], began)
     last = batch_plan.Last(BATCH, 7, "settings", "shape", "", "content", 1, 2)
     assert batch_plan.compare(last, "settings", "shape", "", False) == (None, "")
 
 
 def test_keyed_digests_differ_with_the_key_and_with_where_a_part_ends() -> None:
-    assert batch_plan.keyed(b"1", ["a"]) != batch_plan.keyed(b"2", ["a"])
-    assert batch_plan.keyed(b"1", ["ab", "c"]) != batch_plan.keyed(b"1", ["a", "bc"])
+    assert batch_plan.keyed_digest(b"1", ["a"]) != batch_plan.keyed_digest(b"2", ["a"])
+    assert batch_plan.keyed_digest(b"1", ["ab", "c"]) != batch_plan.keyed_digest(b"1", ["a", "bc"])
 
 
 # --- trust, verdict and report
@@ -231,11 +231,11 @@ def test_a_batch_is_known_by_its_manifest_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{}", b'{"sequence": "1"}', b'{"sequence": -1}', b"[" * 9999]
+    "content", [b"", b"{}", b'{"sequence": "1"}', b'{"sequence": -1}', b"[" * 9999, b"\xff", b"[]"]
 )
-def test_a_manifest_without_a_number_has_its_turn_last(content: bytes) -> None:
-    assert batch_verdict.claimed_sequence(content) > 1 << 60
-    assert batch_verdict.claimed_sequence(b'{"sequence": 5}') == 5
+def test_a_manifest_without_a_number_has_no_sequence(content: bytes) -> None:
+    assert batch_manifest.unverified_sequence(content) is None
+    assert batch_manifest.unverified_sequence(b'{"sequence": 5}') == 5
 
 
 def test_a_refused_batch_is_no_change_when_only_a_look_was_asked_for() -> None:
@@ -249,5 +249,5 @@ def test_a_refused_batch_is_no_change_when_only_a_look_was_asked_for() -> None:
 
 def test_what_is_still_to_be_sealed_is_no_pass() -> None:
     params = {"sender": "a@x", "outbox": "/o"}
-    waiting = batch_report.seal_result(Sealed(True, "it was asked for"), params)
+    waiting = batch_report.seal_result(Sealed(True, "force is set"), params)
     assert (waiting["changed"], waiting["controls"][0]["status"]) == (True, "fail")

@@ -41,8 +41,8 @@ class Watch:
         self.looked = 0
 
     def end(self) -> None:
-        said: dict[str, Any] = json.loads(self.process.communicate(timeout=60)[0])
-        self.found, self.looked = said["found"], said["looked"]
+        report: dict[str, Any] = json.loads(self.process.communicate(timeout=60)[0])
+        self.found, self.looked = report["found"], report["looked"]
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def test_a_validation_sees_the_data_before_anybody_else(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("echo 'row 7 is out of range' >&2; exit 3", "row 7 is out of range"),
         ("kill -9 $$", "status -9"),
@@ -83,17 +83,17 @@ def test_a_validation_sees_the_data_before_anybody_else(lab: Lab) -> None:
         ("exec sleep 60", "took longer"),
     ],
 )
-def test_what_a_validation_refuses_is_not_published(lab: Lab, text: str, said: str) -> None:
+def test_what_a_validation_refuses_is_not_published(lab: Lab, text: str, message: str) -> None:
     lab.batch()
     (outcome,) = lab.open(validate=script(lab, text), validate_seconds=1.0)
     assert (outcome.status, outcome.reason) == ("quarantined", Reason.REFUSED_BY_VALIDATION)
-    assert said in outcome.detail
+    assert message in outcome.detail
     assert lab.nothing_published()
 
 
 def test_a_validation_that_is_missing_is_no_fault_of_the_batch(lab: Lab) -> None:
     lab.batch()
-    with pytest.raises(FilesError, match="may not be run"):
+    with pytest.raises(FilesError, match="not executable"):
         lab.open(validate=("/nowhere/validate",))
     assert lab.nothing_published()
     assert statuses(lab.open()) == ["published"]
@@ -137,16 +137,16 @@ def test_a_second_service_that_cannot_wait_says_so(lab: Lab) -> None:
 
 def failing_after(count: int) -> Callable[[str, bytes], None]:
     """Writes of the ledger that are done, the last of which says that it failed all the same."""
-    real = batch_disk_io.keep
+    real = batch_disk_io.write_private
     left = [count]
 
-    def keep(path: str, content: bytes) -> None:
+    def write_private(path: str, content: bytes) -> None:
         real(path, content)
         left[0] -= 1
         if left[0] == 0:
             raise FilesError(path, "write", OSError(errno.EIO, ""))
 
-    return keep
+    return write_private
 
 
 def test_a_ledger_that_was_written_although_that_failed_loses_no_batch(
@@ -154,7 +154,7 @@ def test_a_ledger_that_was_written_although_that_failed_loses_no_batch(
 ) -> None:
     batch = lab.batch()
     with monkeypatch.context() as patch:
-        patch.setattr(batch_disk_io, "keep", failing_after(1))
+        patch.setattr(batch_disk_io, "write_private", failing_after(1))
         with pytest.raises(FilesError, match="EIO"):
             lab.open()
     assert not (lab.published / batch).exists()

@@ -104,6 +104,15 @@ def test_batches_are_opened_in_the_order_of_their_numbers(lab: Lab) -> None:
     assert [one.batch for one in lab.open(now=NOW + 10)] == made
 
 
+def test_a_malformed_manifest_comes_after_all_others(lab: Lab) -> None:
+    good = lab.batch()
+    malformed = "20000101T000000Z-0000000000000000"
+    (lab.zone / f"{malformed}.manifest.json").write_bytes(b"{}")
+    outcomes = lab.open()
+    assert [one.batch for one in outcomes] == [good, malformed]
+    assert [one.reason for one in outcomes] == [None, Reason.MISSING_SIGNATURE]
+
+
 def test_numbers_rise_when_the_clock_goes_back_or_the_state_is_lost(lab: Lab) -> None:
     first = lab.seal()
     back = lab.seal(now=NOW - 1000, force=True)
@@ -157,7 +166,7 @@ def test_a_short_or_open_passphrase_is_refused_and_not_shown(lab: Lab) -> None:
     with pytest.raises(ControlError, match="20 to 1000 bytes") as short:
         lab.seal(recipients=(), passphrase_file=passphrase(lab, "hunter2"))
     assert "hunter2" not in str(short.value)
-    with pytest.raises(FilesError, match="others can reach it"):
+    with pytest.raises(FilesError, match="lets others reach it"):
         lab.seal(recipients=(), passphrase_file=passphrase(lab, mode=0o644))
 
 

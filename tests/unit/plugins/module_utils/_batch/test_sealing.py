@@ -58,41 +58,41 @@ def test_files_that_nobody_touched_are_not_even_read(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if the files had been there for long.
-    monkeypatch.setattr(batch_plan, "SETTLE_NS", -(10**18))
+    monkeypatch.setattr(batch_plan, "RACY_NS", -(10**18))
     lab.seal()
     monkeypatch.setattr(os, "readv", None)
     again = lab.seal()
-    assert (again.changed, again.why) == (False, "no file was touched")
+    assert (again.changed, again.reason) == (False, "no file was touched")
 
 
 def test_touched_files_are_compared_by_content(lab: Lab) -> None:
     lab.seal()
     os.utime(lab.source / "a.csv", ns=(SETTLED_NS, SETTLED_NS))
     again = lab.seal()
-    assert (again.changed, again.why) == (
+    assert (again.changed, again.reason) == (
         False,
-        "files were touched, and their content is the same",
+        "files were touched, but their content is the same",
     )
 
 
 @pytest.mark.parametrize(
-    ("change", "why"),
+    ("change", "reason"),
     [
         (lambda lab: (lab.source / "a.csv").write_bytes(b"9,9,9\n"), "content"),
         (lambda lab: (lab.source / "a.csv").write_bytes(b"1,2,3,4\n"), "another size"),
-        (lambda lab: (lab.source / "new").write_bytes(b""), "came, went"),
-        (lambda lab: (lab.source / "a.csv").unlink(), "came, went"),
-        (lambda lab: (lab.source / "a.csv").rename(lab.source / "b.csv"), "came, went"),
+        (lambda lab: (lab.source / "new").write_bytes(b""), "added or removed"),
+        (lambda lab: (lab.source / "a.csv").unlink(), "added or removed"),
+        (lambda lab: (lab.source / "a.csv").rename(lab.source / "b.csv"), "added or removed"),
     ],
 )
-def test_any_change_is_sealed_and_check_mode_says_so(lab: Lab, change: object, why: str) -> None:
+def test_any_change_is_sealed_and_check_mode_says_so(lab: Lab, change: object, reason: str) -> None:
     first = lab.seal()
     assert callable(change)
     change(lab)
     foreseen, again = lab.seal(check=True), lab.seal()
     assert (foreseen.changed, again.changed) == (True, True)
-    assert why in foreseen.why
-    assert foreseen.why == again.why
+    assert reason in foreseen.reason
+    assert foreseen.reason == again.reason
     assert again.batch != first.batch
 
 

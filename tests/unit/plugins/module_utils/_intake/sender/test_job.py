@@ -74,7 +74,7 @@ def test_a_job_that_cannot_be_is_refused_in_one_sentence(
 
 
 def test_two_jobs_of_one_name_are_refused() -> None:
-    with pytest.raises(ControlError, match="two jobs"):
+    with pytest.raises(ControlError, match="another job"):
         parse_jobs({"jobs": [job(), job()]})
 
 
@@ -126,7 +126,7 @@ def test_what_is_there_is_not_sent_again_and_what_is_other_is_named() -> None:
         b"sftp> -ls -l a.key.cms\n"
         b"-rw-r-----    1 intake-a intake-a       12 Nov 21  2025 /drop/a.key.cms\n"
     )
-    there = send.listed(output)
+    there = send.parse_sizes(output)
     assert there == {"a.data.enc": 3088, "a.key.cms": 12}
     sizes = [("a.data.enc", 3088), ("a.index.enc", 7), ("a.manifest.json", 1)]
     assert send.missing(sizes, there) == (["a.index.enc", "a.manifest.json"], None)

@@ -78,7 +78,10 @@ def params(**changes: Any) -> dict[str, Any]:
         ({"senders": [sender(quota="1K")]}, ["senders[0].quota", "too small"]),
         ({"senders": [sender(max_files=-1)]}, ["senders[0].max_files"]),
         ({"senders": [sender(addresses=["plant.example"])]}, ["addresses[0]", "plant.example"]),
-        ({"senders": [sender(), sender(account="b")]}, ["senders[1].name", "two senders"]),
+        (
+            {"senders": [sender(), sender(account="b")]},
+            ["senders[1].name", "another sender has the same name"],
+        ),
         (
             {"senders": [sender(), sender(name="b")], "people": [person(), person("b")]},
             ["senders[1].keys", "plant-a"],
@@ -231,7 +234,7 @@ def good(requests: list[wire.Request]) -> list[tuple[int, int, int]]:
 
 def test_a_zone_that_answers_as_it_must_is_good() -> None:
     requests = wire.probe("t")
-    wrong, refused = wire.judge(requests, wire.answers(packets(good(requests))))
+    wrong, refused = wire.evaluate(requests, wire.answers(packets(good(requests))))
     assert wrong == []
     assert refused == sum(one.expected == wire.REFUSED for one in requests) >= 15
 
@@ -241,17 +244,17 @@ def test_each_single_request_that_is_answered_otherwise_is_named() -> None:
     for number, request in enumerate(requests):
         answers = good(requests)
         answers[number] = (wire.STATUS, number, 3 if request.expected == wire.OK else 0)
-        wrong, _refused = wire.judge(requests, wire.answers(packets(answers)))
+        wrong, _refused = wire.evaluate(requests, wire.answers(packets(answers)))
         assert len(wrong) == 1
-        assert request.what in wrong[0]
+        assert request.action in wrong[0]
 
 
 def test_answers_that_are_missing_or_cut_are_no_refusal() -> None:
     requests = wire.probe("t")
     data = packets(good(requests))
-    wrong, _refused = wire.judge(requests, wire.answers(data[:-3]))
-    assert wrong == [f"no answer when it tried to {requests[-1].what}"]
-    assert len(wire.judge(requests, wire.answers(b"This is no SFTP at all, sorry"))[0]) == len(
+    wrong, _refused = wire.evaluate(requests, wire.answers(data[:-3]))
+    assert wrong == [f"sshd did not answer when a sender tried to {requests[-1].action}"]
+    assert len(wire.evaluate(requests, wire.answers(b"This is no SFTP at all, sorry"))[0]) == len(
         requests
     )
 
@@ -262,7 +265,7 @@ def test_all_that_the_probe_makes_has_its_token_in_its_name() -> None:
             assert b"t0k3n" in request.payload
 
 
-# --- the plan and what is said of it
+# --- the plan and the findings
 
 
 def found(**changes: Any) -> state.Found:
@@ -275,7 +278,7 @@ def found(**changes: Any) -> state.Found:
     whole = state.Found(
         groups=(SENDERS_GROUP, USER),
         accounts={USER: account, "intake-plant-a": replace(account, groups=(SENDERS_GROUP,))},
-        strays=(),
+        obsolete=(),
         identity=True,
         files=Plan(),
         unfinished=False,
@@ -303,7 +306,7 @@ def test_a_converged_host_has_nothing_to_change_and_is_green() -> None:
     [
         ({"groups": (USER,)}, f"group {SENDERS_GROUP}"),
         ({"accounts": {}}, "account intake-plant-a"),
-        ({"strays": ("intake-old",)}, "account intake-old"),
+        ({"obsolete": ("intake-old",)}, "account intake-old"),
         ({"identity": False}, "key and certificate of the receiver"),
         ({"unfinished": True}, "an earlier run"),
         ({"units": {}}, "twinguard-intake.path"),
@@ -367,4 +370,4 @@ def test_sshd_that_cannot_be_asked_is_unknown_and_a_service_that_failed_is_red()
     units = {**found().units, "twinguard-intake.service": {"Result": "oom-kill"}}
     service = state.findings(zone, found(units=units), Plan(), {})[0]
     assert (service["status"], "oom-kill" in service["reason"]) == ("fail", True)
-    assert "service" in state.refused_sentence([service])
+    assert "service" in state.failure_message([service])
