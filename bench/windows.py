@@ -31,6 +31,7 @@ from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.defen
 from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.firewall import (
     plan_firewall,
 )
+from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.match import match_rules
 from ansible_collections.twinguard.hardening.plugins.plugin_utils._windows.policy import (
     firewall_policy,
     management,
@@ -301,7 +302,7 @@ def planner() -> None:
         found = state_of(answer).firewall
         if found is None:
             raise SystemExit("the host has no firewall")
-        return milliseconds(lambda: plan_firewall(firewall, found, way))
+        return milliseconds(lambda: plan_firewall(match_rules(firewall, found), way))
 
     def whole(answer: dict[str, Any]) -> float:
         return milliseconds(

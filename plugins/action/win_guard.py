@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks the policy of a Windows host on the controller, plans it, and has two PowerShell modules read and apply."""
+"""Validates and plans the policy of a Windows host on the controller; two PowerShell modules read and apply it."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class ActionModule(ActionBase):
         return dict(result, **guard.result(outcome, check_mode))
 
     def _guard(self, task_vars: dict[str, t.Any]) -> Guard:
-        """The policy of this task; ControlError or AnsibleActionFail when the options do not fit."""
-        # A copy, because Ansible fills the defaults of suboptions into the specification itself.
+        """The policy of this task; ControlError or AnsibleActionFail for bad options."""
+        # A copy, because Ansible writes the defaults of suboptions into the specification.
         _checked, options = self.validate_argument_spec(deepcopy(GUARD_SPEC))
         firewall, defender = firewall_policy(options), defender_policy(options["defender"])
         if firewall is None and defender is None:
             raise ControlError(
-                "rules", None, "nothing is wanted", "give profiles, rules, unmanaged or defender"
+                "rules", None, "no setting is given", "give profiles, rules, unmanaged or defender"
             )
         transport = str(self._connection.transport).rpartition(".")[2]
         host = str(

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# This is documentation: the work is done by the action plugin of the same name, on the controller.
+# Documentation only: the action plugin with the same name does the work, on the controller.
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ version_added: 0.1.0
 author:
   - twinguard.hardening contributors (@twinguard)
 description:
-  - Takes the whole policy, reads the host once, plans on the controller, applies what differs in one go and reads
-    back what is in force. A host that is as wanted costs one start of PowerShell, one that is not costs two.
-  - Fails with the names of those settings that did not stick, and with the reasons that the host gives; tamper
-    protection, Defender's running mode and group policy among them.
-  - Refuses a policy under which the controller itself would no longer reach the host, and prints the rule to add.
-  - On Windows a block rule beats every allow rule. To let in some and nobody else, set O(profiles.all.default_inbound)
-    to V(block) and write allow rules; a block rule that covers a wanted allow rule is refused.
+  - Takes the whole policy, reads the host once, plans on the controller, applies all differences in one call and reads
+    back what is in force. PowerShell is started once if the host is as wanted, and twice if it is not.
+  - Fails with the name of each setting that did not take effect and with its cause, such as tamper protection,
+    Defender's running mode or group policy.
+  - Refuses a policy under which the controller could no longer connect to the host, and says how to change the policy.
+  - On Windows a block rule beats every allow rule. To let in some peers and nobody else, set
+    O(profiles.all.default_inbound) to V(block) and write allow rules. A block rule that covers a wanted allow rule is
+    refused.
   - Needs an administrator's account. Works over the connections C(winrm), C(psrp) and C(ssh).
 extends_documentation_fragment:
   - twinguard.hardening._attributes
@@ -30,7 +31,7 @@ seealso:
 options:
   group:
     description:
-      - Group of our rules, as the firewall's console shows it. It marks a rule as ours.
+      - Group of the rules that this module manages, as the firewall's console shows it.
       - A local rule of this group that O(rules) does not name is removed when O(rules) is given.
     type: str
     default: twinguard
@@ -39,28 +40,28 @@ options:
     type: dict
     suboptions:
       all:
-        description: For all three profiles; what one of them has of its own counts more.
+        description: Settings for all three profiles. A setting of a single profile overrides it.
         type: dict
         suboptions: &settings
           enabled:
             description: Whether the firewall is on.
             type: bool
           default_inbound:
-            description: What becomes of a connection to the host that no rule is about.
+            description: Action for connections to the host that match no rule.
             type: str
             choices: [block, allow]
           default_outbound:
-            description: What becomes of a connection from the host that no rule is about.
+            description: Action for connections from the host that match no rule.
             type: str
             choices: [block, allow]
           allow_inbound_rules:
-            description: V(false) ignores all inbound allow rules, which cuts Ansible off as well.
+            description: With V(false) all inbound allow rules are ignored, so Ansible cannot connect either.
             type: bool
           allow_local_rules:
-            description: V(false) ignores all rules that group policy did not bring, and so those of this module.
+            description: With V(false) only rules of group policy apply, and not those of this module.
             type: bool
           notify_on_listen:
-            description: Whether users are told of a program that was kept from listening.
+            description: Whether Windows notifies users when it blocks a program from listening.
             type: bool
           log_blocked:
             description: Whether dropped packets are logged.
@@ -77,19 +78,19 @@ options:
       domain:
         type: dict
         suboptions: *settings
-        description: For networks with the domain's controllers.
+        description: Settings for networks on which the host reaches its domain controller.
       private:
         type: dict
         suboptions: *settings
-        description: For networks that somebody trusted.
+        description: Settings for networks that a user marked as private.
       public:
         type: dict
         suboptions: *settings
-        description: For all other networks.
+        description: Settings for all other networks.
   rules:
     description:
-      - All rules of ours. An empty list removes them; without it they are left alone.
-      - A rule is created, changed and put back as a whole.
+      - All rules of the group. An empty list removes them; if the option is not given, they are left alone.
+      - Each rule is managed as a whole, so that an option that is not given has its default.
     type: list
     elements: dict
     suboptions:
@@ -98,25 +99,25 @@ options:
         type: str
         required: true
       description:
-        description: For those who look at the rule.
+        description: Text that explains the rule to people.
         type: str
         default: ""
       enabled:
-        description: Whether the rule counts.
+        description: Whether the rule is enabled.
         type: bool
         default: true
       direction:
-        description: Whether it is about connections to the host or from it.
+        description: Whether the rule matches connections to the host or from it.
         type: str
         choices: [inbound, outbound]
         default: inbound
       action:
-        description: What becomes of the connection. V(block) beats every allow rule.
+        description: Action for matching connections. V(block) beats every allow rule.
         type: str
         choices: [allow, block]
         default: allow
       profiles:
-        description: Profiles on which the rule counts.
+        description: Profiles on which the rule applies.
         type: list
         elements: str
         choices: [domain, private, public]
@@ -127,13 +128,13 @@ options:
         default: any
       local_ports:
         description:
-          - Ports of the host such as V(8888) and V(8000-8010), or Windows' words such as V(RPC). All when empty.
+          - Ports of the host such as V(8888) and V(8000-8010), or a Windows keyword such as V(RPC). All when empty.
           - Needs O(rules[].protocol) V(tcp) or V(udp).
         type: list
         elements: str
         default: []
       remote_ports:
-        description: Ports of the other side, as O(rules[].local_ports).
+        description: Ports of the other side, in the form of O(rules[].local_ports).
         type: list
         elements: str
         default: []
@@ -143,43 +144,43 @@ options:
         elements: str
         default: []
       local_addresses:
-        description: Addresses of the host, as O(rules[].remote_addresses).
+        description: Addresses of the host, in the form of O(rules[].remote_addresses).
         type: list
         elements: str
         default: []
       remote_addresses:
         description:
           - Addresses, networks such as V(192.168.1.0/24) and ranges such as V(10.0.0.7-10.0.0.9) of the other side,
-            or Windows' words such as V(LocalSubnet). All when empty.
+            or a Windows keyword such as V(LocalSubnet). All when empty.
         type: list
         elements: str
         default: []
       program:
-        description: Path of the program that the rule is about.
+        description: Path of the program to which the rule applies.
         type: str
         default: any
       service:
-        description: Short name of the service that the rule is about.
+        description: Short name of the service to which the rule applies.
         type: str
         default: any
       interface_type:
-        description: Kind of interface that the rule is about.
+        description: Type of interface on which the rule applies.
         type: str
         choices: [any, wired, wireless, remoteaccess]
         default: any
       edge_traversal:
-        description: Whether an allow rule also counts for connections that come in through Teredo and the like.
+        description: Whether an allow rule also applies to traffic that comes through Teredo and similar tunnels.
         type: str
         choices: [block, allow, defertouser, defertoapp]
         default: block
   unmanaged:
     description:
-      - What becomes of local rules that are not ours. Rules of group policy are never touched.
-      - V(disable) before V(remove) shows whom a rule served, and can be undone by hand.
+      - What to do with local rules that this module does not manage. Rules of group policy are never changed.
+      - Use V(disable) before V(remove), so that a rule that is needed after all can be enabled again by hand.
     type: dict
     suboptions:
       action:
-        description: Leave them, disable the enabled ones, or remove them.
+        description: Leave these rules, disable those that are enabled, or remove them.
         type: str
         choices: [ignore, disable, remove]
         default: ignore
@@ -189,7 +190,7 @@ options:
         choices: [inbound, outbound]
       profiles:
         description:
-          - A rule that counts on any of these profiles is meant, also where it counts on others as well.
+          - Profiles of the rules. A rule that applies on any of them is meant, even if it applies on others too.
           - Required unless O(unmanaged.action) is V(ignore).
         type: list
         elements: str
@@ -199,14 +200,14 @@ options:
     type: dict
     suboptions:
       real_time_protection:
-        description: Whether files and programs are scanned as they are used.
+        description: Whether files and programs are scanned when they are used.
         type: bool
       cloud_reporting:
-        description: What is told to Microsoft's cloud protection service (MAPS).
+        description: How much is reported to Microsoft's cloud protection service (MAPS).
         type: str
         choices: [disabled, basic, advanced]
       cloud_block_level:
-        description: How eagerly unknown files are blocked.
+        description: How strictly unknown files are blocked.
         type: str
         choices: [default, moderate, high, high_plus, zero_tolerance]
       sample_submission:
@@ -226,7 +227,7 @@ options:
         choices: [disabled, enabled, audit]
       attack_surface_reduction:
         description:
-          - Rules of attack surface reduction by name or GUID, and what each does, V(block), V(audit), V(warn) or
+          - Attack surface reduction rules by name or GUID, and the action of each, V(block), V(audit), V(warn) or
             V(disabled). Those not named are left alone.
           - The names are C(adobe_reader_child_processes), C(advanced_ransomware), C(copied_system_tools),
             C(credential_stealing), C(email_executable_content), C(obfuscated_scripts), C(office_child_processes),
@@ -236,7 +237,7 @@ options:
             C(wmi_persistence).
         type: dict
       exclusions:
-        description: What is not scanned. A kind that is not given is left alone.
+        description: Exclusions from scans. A kind that is not given is left alone.
         type: dict
         suboptions:
           paths:
@@ -248,37 +249,37 @@ options:
             type: list
             elements: str
           processes:
-            description: Programs; what they open is not scanned.
+            description: Programs. The files that they open are not scanned.
             type: list
             elements: str
           ip_addresses:
-            description: Addresses that network inspection leaves alone.
+            description: Addresses that network inspection ignores.
             type: list
             elements: str
           mode:
-            description: V(merge) keeps what others excluded, V(exact) removes it.
+            description: V(merge) keeps exclusions that are not in this list, V(exact) removes them.
             type: str
             choices: [merge, exact]
             default: merge
   lockout_guard:
-    description: V(false) applies a policy even when nobody can tell whether the controller still reaches the host.
+    description: Whether to refuse a policy unless it is certain that the controller can still connect to the host.
     type: bool
     default: true
   controller_addresses:
     description:
       - Addresses or networks from which the host sees the controller.
-      - Without it those peers of the connection's port count that have an address of the controller; where none has
-        one, as behind address translation, all of them.
+      - Without it, the peers of the management port that have an address of the controller are used. If none has
+        one, as behind address translation, all of them are used.
     type: list
     elements: str
     default: []
   management_port:
-    description: Port on the host that Ansible comes in by, where it is another one than the connection uses.
+    description: Port on the host that Ansible uses, if port forwarding makes it differ from the port of the connection.
     type: int
 """
 
 EXAMPLES = r"""
-- name: Let only the VPN reach Jupyter, and have Defender watch
+- name: Let only the VPN reach Jupyter, and turn Defender on
   twinguard.hardening.win_guard:
     profiles:
       all: {enabled: true, default_inbound: block, log_blocked: true}
@@ -296,7 +297,7 @@ EXAMPLES = r"""
       cloud_reporting: advanced
       sample_submission: send_safe
 
-- name: See which rules of others would be disabled
+- name: Show which unmanaged rules would be disabled
   twinguard.hardening.win_guard:
     unmanaged:
       action: disable
@@ -307,12 +308,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 controls:
-  description: A finding for each profile, rule and setting that the policy speaks about.
+  description: A finding for each profile, rule and setting in the policy.
   returned: always
   type: list
   elements: dict
 changes:
-  description: What was changed, or in check mode would be, in short sentences and in the order of their application.
+  description: What was changed, or in check mode would be changed, in the order of application.
   returned: when the host could be read
   type: list
   elements: str

@@ -7,12 +7,12 @@
 #Requires -Version 5.1
 #AnsibleRequires -PowerShell ansible_collections.twinguard.hardening.plugins.module_utils._windows._win_guard
 
-# Carries out the steps of a plan in their order, if the host still is as it was when the plan was made.
+# Runs the steps of a plan in order, if the host has not changed since the plan was made.
 
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
 
-# Nothing else can be called.
+# Only these commands can be called.
 $commands = @{
     new_rule = 'New-NetFirewallRule'
     set_rule = 'Set-NetFirewallRule'
@@ -26,7 +26,7 @@ $commands = @{
 
 function Invoke-Step {
     param($Step)
-    # The cmdlets are functions of other modules, which do not see this script's preference.
+    # The cmdlets are functions of other modules, in which this script's ErrorActionPreference does not apply.
     $with = @{ ErrorAction = 'Stop' }
     foreach ($key in @($Step.with.Keys)) {
         $value = $Step.with[$key]
@@ -51,7 +51,7 @@ if (-not $stale) {
     foreach ($step in @($complex_args.steps)) {
         $number++
         $guard = $step.do -notlike '*_defender'
-        # The order of the firewall's steps keeps the connection open, so that none is taken after one that failed.
+        # The order of the firewall steps keeps the connection open: after one that failed, none is run.
         if ($guard -and -not $firewall) {
             continue
         }

@@ -7,7 +7,7 @@
 #Requires -Version 5.1
 #AnsibleRequires -PowerShell ansible_collections.twinguard.hardening.plugins.module_utils._windows._win_guard
 
-# Without Ansible.Basic, whose C# would be compiled anew by each task; win_guard has checked the arguments.
+# Does not use Ansible.Basic, whose C# would be compiled in each task. win_guard has validated the arguments.
 
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'

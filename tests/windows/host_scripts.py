@@ -266,6 +266,6 @@ def carry_out(host: Host, step: dict[str, Any], local: dict[str, dict[str, Any]]
     if step["rules"]:
         missing = [one for one in step["rules"] if one not in local]
         if missing:
-            raise CmdletError(f"there is no local rule with the id {missing[0]}", "NotSpecified")
+            raise CmdletError(f"no local rule has the id {missing[0]}", "NotSpecified")
         given["InputObject"] = [local[one] for one in step["rules"]]
     host.call(COMMANDS[step["do"]], **given)

@@ -28,9 +28,9 @@ PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 UTILITY = "ansible_collections.twinguard.hardening.plugins.module_utils._windows._win_guard.psm1"
 COLLECTION = "ansible_collections.twinguard.hardening.plugins.modules."
 MODELLED = {
-    "module_utils/_windows/_win_guard.psm1": "1cd2430f4521e557215a3813eb9cfb552e1700e0c0e259f668f8b6d8789384b0",
-    "modules/win_guard_read.ps1": "4c0e21d78932ce364b0c90dfacb0fd2e510fd4835940b964a1ca505e0670cef8",
-    "modules/win_guard_apply.ps1": "ae91fa023f26ff5b1ad329727c31853cdafdc8b3503e331e0a5122b7f5c5ca39",
+    "module_utils/_windows/_win_guard.psm1": "3dd54a1075087f57a6fcdcb15dc037f4f3ebc40ecef07f325057da38f41d16d9",
+    "modules/win_guard_read.ps1": "b2d3a2b07af5228ba126a38cf1ea57ae13f1eea5c55bd27225196dd8464025d1",
+    "modules/win_guard_apply.ps1": "1a76f1ae6129c0f73b8d10d9de506563e0416836f168bd1b5862a393baf3bcee",
 }
 """SHA-256 of the scripts that host_scripts.py does the same as."""
 

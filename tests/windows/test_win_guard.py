@@ -198,7 +198,7 @@ def test_scripts_and_model_tell_the_same_of_what_did_not_stick(
     assert ran.code == 2
     assert "tamper protection is on, by ATP" in ran.reason("real_time_protection")
     assert f"group policy decides: {SPYNET}\\SpynetReporting = 0" in ran.reason("cloud_reporting")
-    assert "group policy lets no local rule count" in ran.reason("Ansible")
+    assert "group policy ignores local rules" in ran.reason("Ansible")
 
 
 def test_a_firewall_service_that_is_off_is_no_empty_firewall(
@@ -229,7 +229,7 @@ def test_steps_that_windows_refuses_are_named_and_nothing_is_half_done(
     ran = play(real, POLICY)
     assert (ran.code, ran.result["changed"]) == (2, False)
     assert ran.reason("Jupyter from the VPN") == "Windows answered: Access is denied."
-    assert ran.reason("Ansible") == "is not there"
+    assert ran.reason("Ansible") == "the rule does not exist on the host"
     assert "don't have enough permissions" in ran.reason("cloud_reporting")
     assert host_world.load(powershell.world) == host_world.complete(world)
 

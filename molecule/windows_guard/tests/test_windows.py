@@ -110,7 +110,7 @@ def test_a_policy_that_locks_the_controller_out_is_refused_and_changes_nothing(
     others = {"action": "disable", "direction": "inbound", "profiles": ["private"]}
     run = converge(rules=[], unmanaged=others).expect_failure(HOSTS)
     for name in HOSTS:
-        assert "would not reach port 5985" in run.failure(name)
+        assert "could no longer reach port 5985" in run.failure(name)
         assert world(name) == before[name]
 
 

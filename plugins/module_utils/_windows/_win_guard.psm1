@@ -2,20 +2,20 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# What win_guard reads of a host, as one document. Windows PowerShell 5.1 syntax; nothing here decides anything.
+# Reads the state of a host for win_guard, as one document. Windows PowerShell 5.1 syntax; no decisions are made here.
 # Enums are printed as their names: ConvertTo-Json would print numbers, which differ between classes.
 
 Set-StrictMode -Version 2.0
 $ErrorActionPreference = 'Stop'
 
-# Windows' own cmdlets are functions of other modules, which do not see that preference: each call says it as well.
+# Windows' cmdlets are functions of other modules, in which that preference does not apply: each call sets it as well.
 
 # The local rules of the last read by their InstanceID, so that a change hits exactly the rule that was read.
 $script:LocalRules = @{}
-# What Windows says of our rules; it changes with the network, so that it stays out of the digest.
+# The enforcement states of our rules. They change with the network, so they are not part of the digest.
 $script:Enforcement = [ordered]@{}
 
-# Attribute of a rule, the filter that has it, its property there, and the value that goes without saying.
+# Attribute of a rule, the filter that has it, the property of the filter, and its default value.
 $script:Attributes = @(
     @('description', 'Rule', 'Description', ''),
     @('edge_traversal', 'Rule', 'EdgeTraversalPolicy', 'Block'),
@@ -41,7 +41,7 @@ $script:Attributes = @(
 $script:Filters = @('Port', 'Address', 'Application', 'Service', 'Interface', 'InterfaceType', 'Security')
 
 function Get-GuardFilter {
-    # Every filter of a store by the rule it belongs to: one enumeration per class, however many rules there are.
+    # Every filter of a store by its rule: one enumeration for each class, whatever the number of rules.
     param([string]$Store)
     $found = @{}
     foreach ($class in $script:Filters) {
@@ -55,7 +55,7 @@ function Get-GuardFilter {
 }
 
 function ConvertTo-GuardRule {
-    # One rule with its filters; what goes without saying is left out, since there are hundreds of rules.
+    # One rule with its filters. Default values are left out, since there are hundreds of rules.
     param($Rule, [hashtable]$Filter)
     $id = "$($Rule.InstanceID)"
     $made = [ordered]@{
@@ -97,7 +97,7 @@ function Test-GuardRule {
 }
 
 function Get-GuardRule {
-    # These rules of a store with their filters; those are asked for only when there is a rule.
+    # These rules of a store with their filters, which are read only if there is a rule.
     param([string]$Store, [object[]]$Rule)
     if ($Rule.Count -eq 0) {
         return
@@ -109,7 +109,7 @@ function Get-GuardRule {
 }
 
 function Get-GuardLocal {
-    # The local rules that count; all of them are kept for the steps.
+    # The local rules that a decision can depend on. All local rules are kept for the steps.
     param($Request)
     $wanted = New-Object System.Collections.ArrayList
     foreach ($rule in Get-NetFirewallRule -PolicyStore PersistentStore -ErrorAction Stop) {
@@ -122,7 +122,7 @@ function Get-GuardLocal {
 }
 
 function Get-GuardActive {
-    # What others brought into the store that is in force, and what Windows itself says of our rules there.
+    # Rules in the active store that are not local, and the enforcement states of our rules there.
     param($Request)
     $found = @{ rules = @(); enforcement = [ordered]@{} }
     $wanted = New-Object System.Collections.ArrayList
@@ -180,7 +180,7 @@ function Get-GuardFirewall {
 }
 
 function Get-GuardNetwork {
-    # Who is connected to the port that Ansible uses, and which network each address of the host is in. Each row is a
+    # The peers on the port that Ansible uses, and the network to which each address of the host belongs. Each row is a
     # string: Windows PowerShell makes an object with "value" and "Count" of an array that has passed a pipeline.
     param($Request)
     $found = [ordered]@{ connections = @(); addresses = @(); networks = @() }
@@ -232,7 +232,7 @@ function Get-GuardDefender {
 }
 
 function Get-GuardRegistry {
-    # What group policy wrote: it wins over what is set here, and is named as the reason.
+    # The values that group policy set. They override local settings and are named as the reason.
     param($Request)
     $found = [ordered]@{}
     foreach ($path in @($Request.registry)) {
@@ -275,7 +275,7 @@ function ConvertTo-GuardJson {
 }
 
 function Get-GuardState {
-    # {"digest": ..., "state": ...} as text. The digest is of what a plan depends on, not of who is connected.
+    # {"digest": ..., "state": ...} as text. The digest covers what a plan depends on, and not the connections.
     param($Request)
     $state = [ordered]@{ firewall = $null; defender = $null }
     if ($Request.firewall) {
@@ -297,11 +297,11 @@ function Get-GuardState {
 }
 
 function Get-GuardLocalRule {
-    # The rules with these ids as the last read found them.
+    # The rules with these ids, as the last read found them.
     param([string[]]$Id)
     foreach ($one in $Id) {
         if (-not $script:LocalRules.ContainsKey($one)) {
-            throw "there is no local rule with the id $one"
+            throw "no local rule has the id $one"
         }
         $script:LocalRules[$one]
     }

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Defender's settings: positive options, strict names, and the plan that brings a host to them (pure).
 
-Names and numbers are those of Set-MpPreference. Numbers are what the host shows, whole names are what is sent: Windows
-takes any unique beginning of a name, so that 'Always' would mean AlwaysPrompt.
+Names and numbers are those of Set-MpPreference. The host shows numbers; full names are sent, since PowerShell accepts
+any unique prefix of a name, so that 'Always' would mean AlwaysPrompt.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from .types import Defender
 
 
 class Choice(NamedTuple):
-    """What an option can be: the preference, and for each word the name to send and the number to see."""
+    """The values of an option: its preference, and for each value the name to send and the number the host shows."""
 
     preference: str
     words: Mapping[str, Tuple[Any, str]]
 
 
 CHOICES: Mapping[str, Choice] = {
-    # The preference is the negative; the option is what people mean.
+    # The preference is the negation of the option.
     "real_time_protection": Choice(
         "DisableRealtimeMonitoring", {"true": (False, "false"), "false": (True, "true")}
     ),
@@ -64,7 +64,7 @@ CHOICES: Mapping[str, Choice] = {
         {"disabled": ("Disabled", "0"), "enabled": ("Enabled", "1"), "audit": ("AuditMode", "2")},
     ),
 }
-"""Options with one value."""
+"""Options that take one of several values."""
 
 ASR_ACTIONS: Mapping[str, Tuple[str, str]] = {
     "disabled": ("Disabled", "0"),
@@ -72,7 +72,7 @@ ASR_ACTIONS: Mapping[str, Tuple[str, str]] = {
     "audit": ("AuditMode", "2"),
     "warn": ("Warn", "6"),
 }
-"""What a rule of attack surface reduction does."""
+"""Actions of an attack surface reduction rule."""
 
 ASR_RULES: Mapping[str, str] = {
     "adobe_reader_child_processes": "7674ba52-37eb-4a4f-a9a1-f0f9a1619a2c",
@@ -95,7 +95,7 @@ ASR_RULES: Mapping[str, str] = {
     "webshell_creation": "a8f5898e-1dc8-49a9-9878-85004b8a61e6",
     "wmi_persistence": "e6db77e5-3df2-4cf1-b95a-636979351e5b",
 }
-"""Microsoft's rules of attack surface reduction by what they block."""
+"""Microsoft's attack surface reduction rules, named after what they block."""
 
 EXCLUSIONS: Mapping[str, str] = {
     "paths": "ExclusionPath",
@@ -105,7 +105,7 @@ EXCLUSIONS: Mapping[str, str] = {
 }
 """Kinds of exclusions and their preference."""
 
-# What is shown instead of the list to an account that is no administrator.
+# Defender shows this in place of a list to an account that is not an administrator.
 _UNREADABLE = "n/a:"
 _NAMES = {guid: name for name, guid in ASR_RULES.items()}
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
@@ -114,7 +114,7 @@ _WHOLE_DRIVE = re.compile(r"([a-z]:)?[\\/]*\*{0,2}(\.\*)?\Z", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class DefenderPolicy:
-    """What Defender shall be; what is not in it is left alone."""
+    """The wanted settings of Defender; settings that are not in it are left alone."""
 
     choices: Mapping[str, str] = field(default_factory=dict)
     asr: Mapping[str, str] = field(default_factory=dict)
@@ -123,7 +123,7 @@ class DefenderPolicy:
 
 
 class Setting(NamedTuple):
-    """One setting that is wanted: its name, what it shall be and what it is; None where that cannot be read."""
+    """One setting of the policy: its name, its wanted and its current value; None where that cannot be read."""
 
     name: str
     wanted: str
@@ -134,7 +134,7 @@ class Setting(NamedTuple):
 
 
 def defender_policy(given: Mapping[str, Any] | None) -> DefenderPolicy | None:
-    """The part about Defender; None when there is none. Raises ControlError."""
+    """The Defender policy; None when no option is about Defender. Raises ControlError."""
     if not given:
         return None
     choices = {
@@ -163,14 +163,19 @@ def _asr(given: Mapping[str, Any]) -> Dict[str, str]:
         guid = ASR_RULES.get(str(key), str(key).lower().strip("{}"))
         if not _GUID.match(guid):
             raise ControlError(
-                option, key, "is no rule", "write a GUID or one of " + ", ".join(ASR_RULES)
+                option, key, "is not a rule", "use a GUID or one of " + ", ".join(ASR_RULES)
             )
         if action not in ASR_ACTIONS:
             raise ControlError(
-                f"{option}.{key}", action, "is no action", "write one of " + ", ".join(ASR_ACTIONS)
+                f"{option}.{key}",
+                action,
+                "is not an action",
+                "use one of " + ", ".join(ASR_ACTIONS),
             )
         if guid in found:
-            raise ControlError(option, key, "names a rule twice", "name each rule once")
+            raise ControlError(
+                option, key, "names the same rule as another entry", "name each rule once"
+            )
         found[guid] = str(action)
     return found
 
@@ -184,21 +189,23 @@ def _excluded(kind: str, given: Iterable[str]) -> Tuple[str, ...]:
             written = written.lstrip(".")
         if not written or (kind != "ip_addresses" and _WHOLE_DRIVE.match(written)):
             raise ControlError(
-                option, text, "would exclude everything", "name what must not be scanned"
+                option, text, "would exclude everything", "name only what is not to be scanned"
             )
         if kind == "ip_addresses":
-            _refuse_no_address(option, text)
+            _check_address(option, text)
         if _folded(kind, written) in found:
-            raise ControlError(option, text, "is there twice", "write each once")
+            raise ControlError(option, text, "is given twice", "give each exclusion once")
         found[_folded(kind, written)] = written
     return tuple(found[key] for key in sorted(found))
 
 
-def _refuse_no_address(option: str, text: str) -> None:
+def _check_address(option: str, text: str) -> None:
     try:
         ipaddress.ip_network(text.strip(), strict=False)
     except ValueError:
-        raise ControlError(option, text, "is no address", "write such as 10.0.0.7") from None
+        raise ControlError(
+            option, text, "is not an address", "give an address such as 10.0.0.7"
+        ) from None
 
 
 def _folded(kind: str, text: str) -> str:
@@ -208,11 +215,11 @@ def _folded(kind: str, text: str) -> str:
     return folded.rstrip("\\") if kind == "paths" and len(folded) > 3 else folded
 
 
-# --- what is there
+# --- the current settings
 
 
 def settings(policy: DefenderPolicy, found: Defender) -> List[Setting]:
-    """Each wanted setting beside what the host has."""
+    """Each setting of the policy with its wanted and its current value."""
     made = [Setting(name, wanted, _choice(name, found)) for name, wanted in policy.choices.items()]
     actions = asr_actions(found)
     for guid, wanted in policy.asr.items():
@@ -245,7 +252,7 @@ def asr_name(guid: str) -> str:
 
 
 def asr_actions(found: Defender) -> Dict[str, str] | None:
-    """What each rule does, by its GUID; None where it cannot be read."""
+    """The action of each rule, by its GUID; None where it cannot be read."""
     ids = found.preferences.get("AttackSurfaceReductionRules_Ids")
     actions = found.preferences.get("AttackSurfaceReductionRules_Actions")
     if ids is None or actions is None or len(ids) != len(actions) or hidden(ids):
@@ -262,13 +269,13 @@ def hidden(values: Iterable[str]) -> bool:
 
 
 def excluded(kind: str, found: Defender) -> Tuple[str, ...] | None:
-    """What is excluded; None where it cannot be read."""
+    """The current exclusions of a kind; None where they cannot be read."""
     values = found.preferences.get(EXCLUSIONS[kind])
     return None if values is None or hidden(values) else values
 
 
 def _wanted_exclusions(policy: DefenderPolicy, kind: str, listed: Iterable[str]) -> Tuple[str, ...]:
-    """The list as it shall be, in the host's spelling where it has the entry."""
+    """The wanted list; entries that the host has keep the host's spelling."""
     there = {_folded(kind, one): one for one in listed}
     wanted = {
         _folded(kind, one): there.get(_folded(kind, one), one) for one in policy.exclusions[kind]
@@ -280,7 +287,7 @@ def _wanted_exclusions(policy: DefenderPolicy, kind: str, listed: Iterable[str])
 
 
 def plan_defender(policy: DefenderPolicy, found: Defender) -> List[Step]:
-    """The steps that bring the host to the policy; each can fail alone."""
+    """The steps that bring the host to the policy; one that fails does not stop the others."""
     steps = []
     differing = {one.name: one for one in settings(policy, found) if one.current != one.wanted}
     for name, choice in CHOICES.items():
@@ -292,7 +299,7 @@ def plan_defender(policy: DefenderPolicy, found: Defender) -> List[Step]:
     for guid, wanted in policy.asr.items():
         one = differing.get(f"attack_surface_reduction.{asr_name(guid)}")
         if one is not None:
-            # Rule and action are two lists that Windows joins by position: one pair at a time cannot be mixed up.
+            # Windows joins the lists of rules and actions by position: a step with one pair cannot confuse them.
             arguments = {
                 "AttackSurfaceReductionRules_Ids": [guid],
                 "AttackSurfaceReductionRules_Actions": [ASR_ACTIONS[wanted][0]],

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads the options of ``win_guard`` into a policy, and refuses what could not be in force (pure)."""
+"""Parses the options of ``win_guard`` into a policy, and refuses what could never be in force (pure)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LOG_KILOBYTES = (1, 32767)
 
 
 def firewall_policy(options: Mapping[str, Any]) -> FirewallPolicy | None:
-    """The part about the firewall; None when no option speaks about it. Raises ControlError."""
+    """The firewall policy; None when no option is about the firewall. Raises ControlError."""
     unmanaged = _unmanaged(options.get("unmanaged") or {})
     profiles = _profiles(options.get("profiles") or {})
     given = options.get("rules")
@@ -34,7 +34,12 @@ def firewall_policy(options: Mapping[str, Any]) -> FirewallPolicy | None:
         return None
     group = _name("group", options["group"])
     if group.startswith("@"):
-        raise ControlError("group", group, "begins with @, which names a resource", "write a word")
+        raise ControlError(
+            "group",
+            group,
+            "begins with @, which Windows reads as a reference to a text",
+            "choose a name without @",
+        )
     rules = None if given is None else _rules(given, group)
     return FirewallPolicy(group, profiles, rules, unmanaged)
 
@@ -42,7 +47,7 @@ def firewall_policy(options: Mapping[str, Any]) -> FirewallPolicy | None:
 def management(
     options: Mapping[str, Any], transport: str, port: int | None, own: Tuple[str, ...]
 ) -> Management:
-    """How this host is reached, by the connection and what the user says about it. Raises ControlError."""
+    """How Ansible reaches this host, from the connection and the options. Raises ControlError."""
     addresses = []
     for text in options["controller_addresses"]:
         made = canonical_address(text)
@@ -51,39 +56,41 @@ def management(
             raise ControlError(
                 "controller_addresses",
                 text,
-                "is no address or network",
-                "write how the host sees the controller, as 10.0.0.5",
+                "is not an address or network",
+                "give the address from which the host sees the controller, such as 10.0.0.5",
             )
         addresses.append(made)
     chosen = options["management_port"]
     if chosen is not None and not 1 <= chosen <= 65535:
-        raise ControlError("management_port", chosen, "is no port", "write a number up to 65535")
+        raise ControlError(
+            "management_port", chosen, "is not a port", "give a number from 1 to 65535"
+        )
     return Management(
         options["lockout_guard"], transport, chosen or port, tuple(addresses), tuple(own)
     )
 
 
 def _name(option: str, text: str) -> str:
-    """A name that means itself wherever Windows takes it."""
+    """A name that no cmdlet reads as a pattern."""
     if any(one in text for one in _WILDCARDS):
         raise ControlError(
             option,
             text,
-            "holds a wildcard, so that Windows would take it for several names",
-            f"leave {' '.join(_WILDCARDS)} out",
+            "contains a wildcard, so Windows would read it as a pattern",
+            f"remove the characters {' '.join(_WILDCARDS)}",
         )
     if not text.strip() or not text.isprintable() or "|" in text or len(text) > _LONGEST_NAME:
         raise ControlError(
             option,
             text,
-            "is no name",
-            f"write up to {_LONGEST_NAME} printable characters without |",
+            "cannot be used as a name",
+            f"give 1 to {_LONGEST_NAME} printable characters without |",
         )
     return text
 
 
 def _profiles(given: Mapping[str, Any]) -> Dict[str, Dict[str, str]]:
-    """The wanted settings of each profile; those of one profile count more than those of all."""
+    """The wanted settings of each profile; a setting of one profile overrides that of all."""
     for name, settings in given.items():
         for setting, value in (settings or {}).items():
             _refuse_setting(f"profiles.{name}.{setting}", setting, value)
@@ -107,10 +114,10 @@ def _refuse_setting(option: str, setting: str, value: Any) -> None:
         lowest, highest = _LOG_KILOBYTES
         if not lowest <= value <= highest:
             raise ControlError(
-                option, value, "is out of range", f"write {lowest} to {highest} kilobytes"
+                option, value, "is out of range", f"give {lowest} to {highest} kilobytes"
             )
     if setting == "log_file" and value is not None and not value.strip():
-        raise ControlError(option, value, "is no path", "write one, or leave the option out")
+        raise ControlError(option, value, "is empty", "give a path, or leave the option out")
 
 
 def _unmanaged(given: Mapping[str, Any]) -> Unmanaged:
@@ -122,8 +129,8 @@ def _unmanaged(given: Mapping[str, Any]) -> Unmanaged:
             raise ControlError(
                 f"unmanaged.{needed}",
                 given.get(needed),
-                f"is needed to {action} rules of others",
-                "say which ones: without it rules would go that nobody thought of",
+                f"is required when unmanaged.action is {action}",
+                "name which unmanaged rules are meant, so that no other rule is changed",
             )
     return Unmanaged(action, given["direction"], frozenset(given["profiles"]))
 
@@ -133,8 +140,8 @@ def _rules(given: List[Mapping[str, Any]], group: str) -> Tuple[Rule, ...]:
     names: Dict[str, Rule] = {}
     matches: Dict[Tuple[Any, ...], Rule] = {}
     for number, rule in enumerate(rules):
-        _refuse_twins(f"rules[{number}]", rule, names, matches)
-        _refuse_swallowed(f"rules[{number}]", rule, rules)
+        _refuse_duplicates(f"rules[{number}]", rule, names, matches)
+        _refuse_shadowed(f"rules[{number}]", rule, rules)
     return tuple(rules)
 
 
@@ -164,12 +171,12 @@ def _rule(option: str, given: Mapping[str, Any], group: str) -> Rule:
         raise ControlError(
             f"{option}.edge_traversal",
             rule.edge_traversal,
-            "is for inbound allow rules only",
-            "leave it out",
+            "applies to inbound allow rules only",
+            "leave the option out",
         )
     if "|" in rule.description or not rule.description.isprintable():
         raise ControlError(
-            f"{option}.description", rule.description, "holds | or a line break", "leave it out"
+            f"{option}.description", rule.description, "contains | or a line break", "remove it"
         )
     return rule
 
@@ -183,21 +190,21 @@ def _chosen_profiles(option: str, names: List[str]) -> FrozenSet[str]:
         raise ControlError(
             f"{option}.profiles",
             names,
-            "names no profile, so that the rule would never apply",
-            "name some of domain, private, public, or leave the option out for all",
+            "names no profile, so the rule would never apply",
+            "give one or more of domain, private, public, or leave the option out for all",
         )
     return frozenset(names)
 
 
 def _refuse_versions(option: str, rule: Rule) -> None:
-    """IPv4 and IPv6 cannot meet in one packet."""
+    """Refuse IPv4 together with IPv6: no packet has both."""
     local, remote = versions(rule.local_addresses), versions(rule.remote_addresses)
     if 0 not in local and 0 not in remote and not local & remote:
         raise ControlError(
             f"{option}.remote_addresses",
             sorted(rule.remote_addresses),
-            "are of another version of IP than local_addresses, so that nothing could match",
-            "write both as IPv4 or both as IPv6",
+            "has another IP version than local_addresses, so no packet could match",
+            "give both as IPv4 or both as IPv6",
         )
     for protocol, version in (("ICMPv4", 6), ("ICMPv6", 4)):
         wrong = {"local_addresses": local, "remote_addresses": remote}
@@ -206,18 +213,18 @@ def _refuse_versions(option: str, rule: Rule) -> None:
                 raise ControlError(
                     f"{option}.{name}",
                     sorted(getattr(rule, name)),
-                    f"holds IPv{version} addresses, and protocol is {protocol}",
-                    f"use icmpv{version} or other addresses",
+                    f"contains IPv{version} addresses, but protocol is {protocol}",
+                    f"set protocol to icmpv{version}, or give IPv{10 - version} addresses",
                 )
 
 
-def _refuse_twins(
+def _refuse_duplicates(
     option: str, rule: Rule, names: Dict[str, Rule], matches: Dict[Tuple[Any, ...], Rule]
 ) -> None:
-    """No two rules of one name, and no two enabled ones about the same traffic."""
+    """Refuse two rules with one name, and two enabled rules for the same traffic."""
     if rule.name.casefold() in names:
         raise ControlError(
-            f"{option}.name", rule.name, "is there twice", "give each rule a name of its own"
+            f"{option}.name", rule.name, "is given twice", "give each rule its own name"
         )
     names[rule.name.casefold()] = rule
     if not rule.enabled:
@@ -228,12 +235,12 @@ def _refuse_twins(
         raise ControlError(
             option,
             rule.name,
-            f"is about exactly the same traffic as {other.name!r}",
+            f"matches exactly the same traffic as {other.name!r}",
             "keep one of them",
         )
 
 
-def _refuse_swallowed(option: str, rule: Rule, rules: List[Rule]) -> None:
+def _refuse_shadowed(option: str, rule: Rule, rules: List[Rule]) -> None:
     if rule.action != "allow" or not rule.enabled:
         return
     for other in rules:
@@ -241,7 +248,7 @@ def _refuse_swallowed(option: str, rule: Rule, rules: List[Rule]) -> None:
             raise ControlError(
                 option,
                 rule.name,
-                f"would never allow anything: the block rule {other.name!r} covers it, and on Windows a block rule "
+                f"would have no effect: the block rule {other.name!r} covers it, and on Windows a block rule "
                 "beats every allow rule",
-                "leave the block rule out and set default_inbound to block, which allow rules do beat",
+                "remove the block rule and set default_inbound to block instead, which allow rules do beat",
             )

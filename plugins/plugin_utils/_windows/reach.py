@@ -1,23 +1,23 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which traffic a firewall lets in: what a rule covers, and whether the controller still gets through (pure).
+"""Which traffic a firewall lets in: what a rule covers, and whether the controller can still connect (pure).
 
-Microsoft's order of precedence: a block rule beats every allow rule, an allow rule beats the default of the profile.
+Windows' order of precedence: a block rule beats every allow rule, an allow rule beats the default of the profile.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from typing import FrozenSet, List, Mapping, Tuple
+from typing import FrozenSet, List, Mapping, NamedTuple, Tuple
 
 from .types import ALL_PROFILES, ANY, POLICY, Firewall, Management, Network, Rule
 from .words import Span, port_span, span
 
 YES, NO, MAYBE = "yes", "no", "maybe"
 
-# The programs that take Ansible's connections: http.sys for WinRM, OpenSSH's server for ssh.
+# The programs that accept Ansible's connections: http.sys (System) for WinRM, OpenSSH's server for ssh.
 _PROGRAMS = {"winrm": ("system",), "psrp": ("system",), "ssh": ("sshd.exe",)}
 _SERVICES = {"winrm": ("winrm",), "psrp": ("winrm",), "ssh": ("sshd",)}
 _OPENING = (("enabled", "false"), ("default_inbound", "allow"))
@@ -25,7 +25,7 @@ _OPENING = (("enabled", "false"), ("default_inbound", "allow"))
 
 @dataclass(frozen=True)
 class Traffic:
-    """One way to the host: over TCP, from `remote` to `port`. An empty `local` stands for any address of the host."""
+    """A TCP connection to the host, from `remote` to `port`. An empty `local` stands for any address of the host."""
 
     transport: str
     port: int
@@ -37,18 +37,26 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Reach:
-    """Whether the controller gets through, and why; `applies` is False where nothing can cut it off."""
+    """Whether the controller can connect, and why; `applies` is False where no firewall rule can disconnect it."""
 
     reached: bool
     reason: str
     applies: bool = True
 
 
+class _Decision(NamedTuple):
+    """Whether a connection is let in, by which rule or setting, and how to let it in where it is not."""
+
+    open: bool
+    reason: str
+    fix: str = ""
+
+
 # --- what a rule covers
 
 
 def covers(outer: Rule, inner: Rule) -> bool:
-    """Whether each packet of the inner rule surely matches the outer one as well."""
+    """Whether each packet that matches the inner rule certainly matches the outer one too."""
     if outer.direction != inner.direction or outer.conditions:
         return False
     if not inner.profiles <= outer.profiles:
@@ -82,7 +90,7 @@ def _addresses_cover(outer: FrozenSet[str], inner: FrozenSet[str]) -> bool:
 
 
 def _merged(spans: List[Span]) -> List[Span]:
-    """Neighbours as one, so that two halves cover the whole."""
+    """The spans with adjacent and overlapping ones joined, so that two halves cover the whole."""
     merged: List[Span] = []
     for one in sorted(spans):
         last = merged[-1] if merged else None
@@ -104,26 +112,26 @@ def _ports_cover(outer: FrozenSet[str], inner: FrozenSet[str]) -> bool:
     return True
 
 
-# --- whether the controller gets through
+# --- whether the controller can connect
 
 
 def reach(firewall: Firewall, way: Management) -> Reach:
-    """Whether each way on which the controller may come stays open in this state of the firewall."""
+    """Whether every connection that the controller may use stays open in this state of the firewall."""
     if not way.guarded:
         return Reach(True, "lockout_guard is off", applies=False)
     if way.port is None:
         return Reach(
             True,
-            f"the connection {way.transport} does not come in through a port of the host",
+            f"connection {way.transport} does not use a port of the host",
             applies=False,
         )
     found = ways(firewall.network, way)
     if not found:
         return Reach(
             False,
-            f"the host shows no connection to its port {way.port}, so that nobody can tell whether the controller "
-            "would still get through; set management_port to the port on the host and controller_addresses to how "
-            "the host sees the controller",
+            f"the host shows no connection to its port {way.port}, so it is not certain that the controller could "
+            "still connect; set management_port to the port that Ansible uses on the host and controller_addresses to "
+            "the addresses from which the host sees the controller",
         )
     passed: List[str] = []
     for traffic in found:
@@ -131,35 +139,34 @@ def reach(firewall: Firewall, way: Management) -> Reach:
             passed.append(f"{traffic.remote} is the host itself")
             continue
         for profile in sorted(traffic.profiles):
-            closed, opened = _decide(firewall, traffic, profile)
-            if closed:
-                return Reach(False, _refusal(traffic, profile, closed))
-            passed.append(opened)
+            decision = _decide(firewall, traffic, profile)
+            if not decision.open:
+                return Reach(False, _refusal(traffic, profile, decision))
+            passed.append(decision.reason)
     return Reach(True, "; ".join(dict.fromkeys(passed)))
 
 
 def any_reached(firewall: Firewall, way: Management) -> bool:
-    """Whether at least one of the ways is open on one of its profiles."""
+    """Whether at least one of the connections is open on one of its profiles."""
     return any(
-        not _decide(firewall, traffic, profile)[0]
+        _decide(firewall, traffic, profile).open
         for traffic in ways(firewall.network, way)
         for profile in traffic.profiles
     )
 
 
-def _refusal(traffic: Traffic, profile: str, closed: str) -> str:
+def _refusal(traffic: Traffic, profile: str, decision: _Decision) -> str:
     return (
-        f"the controller ({traffic.remote}) would not reach port {traffic.port} any more on the {profile} profile: "
-        f"{closed}; add to rules: {{name: Ansible, protocol: tcp, local_ports: ['{traffic.port}'], "
-        f"remote_addresses: ['{traffic.remote}']}}"
+        f"the controller ({traffic.remote}) could no longer reach port {traffic.port} on the {profile} profile: "
+        f"{decision.reason}; {decision.fix}"
     )
 
 
 def ways(network: Network, way: Management) -> List[Traffic]:
-    """How the controller may come, as the host sees it.
+    """The connections that the controller may use, as the host sees them.
 
-    Of several peers on the port it is the one with an address of the controller; where none has one, address
-    translation lies between, and each of them may be the controller.
+    Of several peers on the port, those that have an address of the controller are meant. If none has one, there is
+    address translation in between, and each of the peers may be the controller.
     """
     peers = [(plain(local), plain(remote)) for local, remote in network.connections]
     if way.addresses:
@@ -183,7 +190,7 @@ def ways(network: Network, way: Management) -> List[Traffic]:
 
 
 def plain(address: str) -> str:
-    """Without zone, and an IPv4 address that came in IPv6's clothes as what it is."""
+    """The address without its zone; an IPv4-mapped IPv6 address as IPv4."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -198,7 +205,7 @@ def _within(address: str, wide: str) -> bool:
 
 
 def _loops(address: str) -> bool:
-    # Windows' firewall does not look at what stays on the host.
+    # Windows' firewall does not filter traffic that stays on the host.
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
@@ -206,7 +213,7 @@ def _loops(address: str) -> bool:
 
 
 def _profiles(network: Network, local: str) -> FrozenSet[str]:
-    """The profiles that may decide over a connection to this address."""
+    """The profiles that may apply to a connection to this address."""
     interfaces = [number for text, _size, number in network.addresses if plain(text) == local]
     found = frozenset(network.profiles[one] for one in interfaces if one in network.profiles)
     return found or frozenset(network.profiles.values()) or ALL_PROFILES
@@ -216,30 +223,48 @@ def _subnets(network: Network) -> Tuple[str, ...]:
     return tuple(f"{plain(text)}/{size}" for text, size, _number in network.addresses)
 
 
-def _decide(firewall: Firewall, traffic: Traffic, profile: str) -> Tuple[str, str]:
-    """(why it is closed, or '') and (what opens it) for one profile."""
+def _decide(firewall: Firewall, traffic: Traffic, profile: str) -> _Decision:
+    """What the firewall does with a connection on one profile."""
     settings = firewall.active.get(profile, {})
     if settings.get("enabled") == "false":
-        return "", f"the firewall is off on the {profile} profile"
+        return _Decision(True, f"the firewall is off on the {profile} profile")
     here = [rule for rule in firewall.rules if rule.enabled and profile in rule.profiles]
     inbound = [rule for rule in here if rule.direction == "inbound"]
     for rule in inbound:
         if rule.action == "block" and _matches(rule, traffic) != NO:
-            return f"the block rule {rule.name!r} beats every allow rule", ""
+            return _Decision(
+                False,
+                f"the block rule {rule.name!r} beats every allow rule",
+                "remove that rule, or change it so that it does not match the controller's connection",
+            )
     if settings.get("allow_inbound_rules") == "false":
-        return "allow_inbound_rules is off, so that no rule can let anything in", ""
+        return _Decision(
+            False,
+            "allow_inbound_rules is off, so no rule can let anything in",
+            f"set allow_inbound_rules to true on the {profile} profile",
+        )
     local = settings.get("allow_local_rules") != "false"
     for rule in inbound:
         counts = rule.source == POLICY or local
         if rule.action == "allow" and counts and _matches(rule, traffic) == YES:
-            return "", f"rule {rule.name!r} lets {traffic.remote} in"
+            return _Decision(True, f"rule {rule.name!r} lets {traffic.remote} in")
     if settings.get("default_inbound") == "allow":
-        return "", f"the {profile} profile lets in what no rule is about"
-    return "no rule lets it in", ""
+        return _Decision(True, f"the {profile} profile lets in connections that match no rule")
+    fix = (
+        f"add to rules: {{name: Ansible, protocol: tcp, local_ports: ['{traffic.port}'], "
+        f"remote_addresses: ['{traffic.remote}']}}"
+    )
+    if local:
+        return _Decision(False, "no rule lets it in", fix)
+    return _Decision(
+        False,
+        "no rule of group policy lets it in, and allow_local_rules is off, so local rules do not count",
+        f"set allow_local_rules to true and {fix}",
+    )
 
 
 def _matches(rule: Rule, traffic: Traffic) -> str:
-    """Whether the rule is about this traffic: YES and NO are sure."""
+    """Whether the rule matches this traffic; MAYBE where only the host can tell."""
     answers = (
         YES if rule.protocol in ("Any", "TCP") else NO,
         _port_matches(rule.local_ports, traffic.port),
@@ -293,12 +318,12 @@ def _word_matches(given: str, known: Tuple[str, ...]) -> str:
 def planned_settings(
     local: Mapping[str, str], active: Mapping[str, str], wanted: Mapping[str, str]
 ) -> Mapping[str, str]:
-    """The settings in force once the wanted ones are set; where group policy decides now, it still will."""
+    """The settings in force once the wanted ones are set; those that group policy decides now stay as they are."""
     after = dict(active)
     for name, value in wanted.items():
-        decided = local.get(name, "notconfigured")
-        # What would open the firewall is believed only where it is sure that nothing else decides.
+        current = local.get(name, "notconfigured")
+        # A setting that opens the firewall is expected to take effect only where nothing else can override it.
         opens = (name, value) in _OPENING
-        if decided == active.get(name) or (decided == "notconfigured" and not opens):
+        if current == active.get(name) or (current == "notconfigured" and not opens):
             after[name] = value
     return after

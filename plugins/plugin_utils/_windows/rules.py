@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A firewall rule beside another one, as Windows takes it, and as people read it (pure)."""
+"""Compares firewall rules, and writes them as parameters for Windows and as YAML for people (pure)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Collection, Dict, List, Mapping, Tuple
 from .types import ALL_PROFILES, ANY, COMPARED, PROFILE_NAMES, Rule
 from .words import shown, shown_profiles
 
-# Windows takes enums by any unique beginning of a name: only whole names of ours are ever sent.
+# PowerShell accepts any unique prefix of an enum name, so only these full names are sent.
 ENUMS = {
     "true": "True", "false": "False", "allow": "Allow", "block": "Block", "inbound": "Inbound",
     "outbound": "Outbound", "any": "Any", "wired": "Wired", "wireless": "Wireless",
@@ -21,7 +21,7 @@ _CASELESS = ("program", "service", "group")
 
 
 def same(wanted: Rule, current: Rule) -> bool:
-    """Whether a rule on the host is as wanted, whatever its id is."""
+    """Whether a rule on the host equals the wanted one; ids are not compared."""
     return not differences(wanted, current)
 
 
@@ -38,13 +38,13 @@ def differences(wanted: Rule, current: Rule) -> List[str]:
 
 
 def can_change(wanted: Rule, current: Rule) -> bool:
-    """Whether the rule on the host can become the wanted one without being made anew."""
-    # The group of a rule cannot be changed, nor are conditions that are not ours taken away one by one.
+    """Whether the rule on the host can be changed into the wanted one instead of being replaced."""
+    # Windows cannot change the group of a rule. Conditions that we never set are not removed one by one.
     return not {"group", "conditions", "direction"} & set(differences(wanted, current))
 
 
-def parameters(rule: Rule, said: Collection[str]) -> Dict[str, Any]:
-    """Parameters of Windows' cmdlets for these attributes."""
+def parameters(rule: Rule, names: Collection[str]) -> Dict[str, Any]:
+    """Parameters of the firewall cmdlets for these attributes."""
     arguments: Dict[str, Tuple[str, Any]] = {
         "description": ("Description", rule.description),
         "enabled": ("Enabled", ENUMS[str(rule.enabled).lower()]),
@@ -62,11 +62,11 @@ def parameters(rule: Rule, said: Collection[str]) -> Dict[str, Any]:
         "interface_type": ("InterfaceType", ENUMS[rule.interface_type]),
         "edge_traversal": ("EdgeTraversalPolicy", ENUMS[rule.edge_traversal]),
     }
-    return dict(value for name, value in arguments.items() if name in said)
+    return dict(value for name, value in arguments.items() if name in names)
 
 
-def portrait(rule: Rule) -> str:
-    """The rule as YAML, without what goes without saying."""
+def described(rule: Rule) -> str:
+    """The rule as YAML, without attributes that have their default value."""
     lines = {
         "action": rule.action,
         "direction": rule.direction,

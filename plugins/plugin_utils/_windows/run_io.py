@@ -15,41 +15,50 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ...module_utils._core.error import HardeningError
 from ...module_utils._core.plan import Change, Plan
 from .defender import DefenderPolicy, plan_defender
-from .firewall import Step, foreseen, plan_firewall, swallowed
+from .firewall import Step, plan_firewall
+from .match import Match, match_rules
 from .reach import reach
 from .state import listed, request, state_of
-from .types import FirewallPolicy, Management, State
+from .types import Firewall, FirewallPolicy, Management, State
 from .verdict import (
-    dead_rule,
     defender_trouble,
+    failure_message,
     findings,
     firewall_trouble,
     no_administrator,
-    sentence,
+    shadowed_reason,
 )
 
 _ATTEMPTS = 3
 _DEFAULT_PORTS = {"ssh": 22}
 
 _HALF_DONE = (
-    "was being changed; the steps are in an order that leaves it reachable wherever they end: run the task again to "
+    "was being changed. The steps are ordered so that it stays reachable after each of them: run the task again to "
     "complete them"
 )
-# Libraries of connections raise exceptions of their own, which this collection need not have installed.
+# Connection libraries raise their own exceptions. They are told by module name, since they need not be installed.
 _CONNECTIONS = ("winrm", "pypsrp", "psrpcore", "requests", "httpx", "httpcore")
 
 Execute = t.Callable[[str, t.Dict[str, t.Any]], t.Dict[str, t.Any]]
 
 
 class Unread(HardeningError):
-    """The host gave no answer that can be understood; the text says which one."""
+    """The host gave no usable answer; the text says what it gave."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One state that was read, and the firewall policy matched with it; None without a firewall policy."""
+
+    state: State
+    match: Match | None
 
 
 @dataclass
 class Outcome:
-    """What became of a run."""
+    """The result of a run: the last reading, the changes made or planned, why nothing was changed, and errors."""
 
-    state: State
+    reading: Reading
     plan: Plan = field(default_factory=Plan)
     refused: str = ""
     errors: dict[str, str] = field(default_factory=dict)
@@ -70,63 +79,74 @@ class Guard:
         :raises AnsibleConnectionFailure: when the connection breaks.
         """
         asked = request(self.firewall, self.defender is not None, self.way)
-        with told_of_breaks("was read; nothing was changed", begun=False):
-            state = _understood(execute("win_guard_read", asked))
+        with connection_loss("was read; nothing was changed", begun=False):
+            reading = self.reading(_parsed(execute("win_guard_read", asked)))
         for _unused in range(_ATTEMPTS):
-            refused = self._refusal(state)
-            steps = [] if refused else self.steps(state)
+            refused = self._refusal(reading)
+            steps = [] if refused else self.steps(reading)
             plan = Plan(tuple(change for step in steps for change in step.changes))
             if check_mode or not steps:
-                return Outcome(state, plan, refused)
+                return Outcome(reading, plan, refused)
             sent = {
                 "request": asked,
-                "digest": state.digest,
+                "digest": reading.state.digest,
                 "steps": [step.sent() for step in steps],
             }
-            with told_of_breaks(_HALF_DONE):
+            with connection_loss(_HALF_DONE):
                 answer = execute("win_guard_apply", sent)
-            state = _understood(answer)
+            reading = self.reading(_parsed(answer))
             report = answer["report"]
             if not report["stale"]:
-                return self._proven(state, plan, _errors(report, steps))
-        raise Unread("its firewall or Defender is being changed by something else all the time")
+                return self._proven(reading, plan, _errors(report, steps))
+        raise Unread(
+            f"something else changed its firewall or Defender during each of {_ATTEMPTS} attempts; nothing was changed "
+            "by this task: find out what it is, and run the task again"
+        )
 
-    def steps(self, state: State) -> list[Step]:
-        """What is to be done; nothing for a part that cannot be judged."""
+    def reading(self, state: State) -> Reading:
+        """The state with the firewall policy matched once, for all that follows."""
+        if self.firewall is None:
+            return Reading(state, None)
+        return Reading(state, match_rules(self.firewall, state.firewall or Firewall()))
+
+    def steps(self, reading: Reading) -> list[Step]:
+        """The steps to take; none for a part that cannot be judged."""
+        state = reading.state
         steps: list[Step] = []
-        if self.firewall and state.firewall and not firewall_trouble(state)[0]:
-            steps += plan_firewall(self.firewall, state.firewall, self.way)
+        if reading.match and state.firewall and not firewall_trouble(state)[0]:
+            steps += plan_firewall(reading.match, self.way)
         if self.defender and state.defender and not defender_trouble(state)[0]:
             steps += plan_defender(self.defender, state.defender)
         return steps
 
-    def _refusal(self, state: State) -> str:
+    def _refusal(self, reading: Reading) -> str:
         """Why nothing may be changed on this host; '' when it may."""
+        state, match = reading.state, reading.match
         reason = no_administrator(state)
-        if reason or not self.firewall or not state.firewall or firewall_trouble(state)[0]:
+        if reason or match is None or not state.firewall or firewall_trouble(state)[0]:
             return reason
-        after = foreseen(self.firewall, state.firewall)
-        for name, over in swallowed(self.firewall, after).items():
-            return f"{dead_rule(name, over)}; nothing was changed: remove that rule, or leave {name!r} out"
-        way = reach(after, self.way)
+        for name, over in match.shadowed.items():
+            return f"{shadowed_reason(name, over)}; nothing was changed: remove that rule, or leave {name!r} out"
+        way = reach(match.after, self.way)
         return "" if way.reached else f"nothing was changed: {way.reason}"
 
-    def _proven(self, state: State, plan: Plan, errors: dict[str, str]) -> Outcome:
-        """The plan without what did not come true."""
-        left = {change.key: change for step in self.steps(state) for change in step.changes}
-        done = [_less(change, left.get(change.key)) for change in plan.changes]
-        return Outcome(state, Plan(tuple(done)), errors=errors)
+    def _proven(self, reading: Reading, plan: Plan, errors: dict[str, str]) -> Outcome:
+        """The plan reduced to the changes that were made."""
+        left = {change.key: change for step in self.steps(reading) for change in step.changes}
+        done = [_made(change, left.get(change.key)) for change in plan.changes]
+        return Outcome(reading, Plan(tuple(done)), errors=errors)
 
     def result(self, outcome: Outcome, check_mode: bool) -> dict[str, t.Any]:
-        """As the task returns it."""
-        found = findings(self.firewall, self.defender, outcome.state, self.way, outcome.errors)
+        """The result of the task."""
+        reading = outcome.reading
+        found = findings(reading.match, self.defender, reading.state, self.way, outcome.errors)
         result: dict[str, t.Any] = {
             "changed": outcome.plan.changed,
             "changes": outcome.plan.summary(),
             "diff": outcome.plan.diff(),
             "controls": found,
         }
-        missing = sentence(found)
+        missing = failure_message(found)
         if outcome.refused:
             result.update(failed=True, changed=False, msg=outcome.refused)
         elif missing and not check_mode:
@@ -135,10 +155,10 @@ class Guard:
 
 
 @contextmanager
-def told_of_breaks(state: str, begun: bool = True) -> t.Iterator[None]:
-    """Say of any break of the connection, in one sentence, what state the host is left in.
+def connection_loss(state: str, begun: bool = True) -> t.Iterator[None]:
+    """If the connection breaks, say in one sentence which state the host is left in.
 
-    What a connection says of itself is left alone unless something was `begun` over it.
+    Ansible's own connection failures pass unchanged unless an operation was `begun`.
 
     :raises AnsibleConnectionFailure: in place of what the connection raised.
     """
@@ -150,14 +170,14 @@ def told_of_breaks(state: str, begun: bool = True) -> t.Iterator[None]:
             raise
         if not isinstance(error, (AnsibleError, OSError)) and library not in _CONNECTIONS:
             raise
-        said = " ".join(str(error).split()).rstrip(".")
+        text = " ".join(str(error).split()).rstrip(".")
         raise AnsibleConnectionFailure(
-            f"The connection broke while the host {state}. ({said or type(error).__name__})"
+            f"The connection broke while the host {state}. ({text or type(error).__name__})"
         ) from error
 
 
-def _less(change: Change, left: Change | None) -> Change:
-    """The change as far as it came true; what is still to be done was not."""
+def _made(change: Change, left: Change | None) -> Change:
+    """The part of the change that was made; what a new plan would still do was not."""
     if left is None:
         return change
     return Change(change.key, change.before, left.before)
@@ -171,14 +191,14 @@ def _errors(report: t.Mapping[str, t.Any], steps: list[Step]) -> dict[str, str]:
     }
 
 
-def _understood(answer: t.Mapping[str, t.Any]) -> State:
+def _parsed(answer: t.Mapping[str, t.Any]) -> State:
     if answer.get("failed") or "state" not in answer:
-        said = " ".join(
+        text = " ".join(
             str(answer[key]).strip()
             for key in ("msg", "module_stderr", "module_stdout")
             if answer.get(key)
         )
-        raise Unread(said or "it gave no answer")
+        raise Unread(text or "it gave no answer")
     try:
         return state_of(answer)
     except (KeyError, TypeError, ValueError) as error:
@@ -186,7 +206,7 @@ def _understood(answer: t.Mapping[str, t.Any]) -> State:
 
 
 def way_in(connection: t.Any, transport: str, host: str) -> tuple[int | None, tuple[str, ...]]:
-    """The port on which the connection comes in (None: it does not), and the controller's addresses towards it."""
+    """The port of the host that the connection uses (None: it uses none), and the controller's addresses towards it."""
     if transport not in ("winrm", "psrp", "ssh"):
         return None, ()
     port = connection.get_option("port") or _DEFAULT_PORTS.get(transport)
@@ -194,7 +214,7 @@ def way_in(connection: t.Any, transport: str, host: str) -> tuple[int | None, tu
 
 
 def own_addresses(host: str) -> tuple[str, ...]:
-    """The addresses from which this machine would reach a host; nothing is sent for that."""
+    """The addresses from which this machine would reach a host; nothing is sent to find out."""
     found = []
     try:
         targets = socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM)
@@ -206,5 +226,5 @@ def own_addresses(host: str) -> tuple[str, ...]:
                 probe.connect(address)
                 found.append(str(probe.getsockname()[0]))
         except OSError:
-            continue  # there is no way to this address from here
+            continue  # no route to this address from here
     return tuple(dict.fromkeys(found))

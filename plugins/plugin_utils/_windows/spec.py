@@ -56,7 +56,7 @@ RULE_SPEC: dict[str, Any] = {
         "default": "block",
     },
 }
-"""One rule of ours; it is ours as a whole, so that everything has a default."""
+"""One rule of ours. We manage the whole rule, so every option has a default."""
 
 EXCLUSIONS_SPEC: dict[str, Any] = {
     "paths": {"type": "list", "elements": "str"},

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What ``win_guard`` asks a Windows host for, and what its answer means (pure)."""
+"""The request that ``win_guard`` sends to a Windows host, and the state parsed from its answer (pure)."""
 
 from __future__ import annotations
 
@@ -93,12 +93,12 @@ _CATEGORIES = {"domainauthenticated": "domain", "private": "private", "public": 
 
 
 def prefix_of(group: str) -> str:
-    """What the ids of our rules in this group begin with; plain letters, since Windows takes ids for patterns."""
+    """The prefix of the ids of our rules in this group; without wildcards, since Windows reads ids as patterns."""
     return f"twinguard-{hashlib.sha256(group.encode('utf-8')).hexdigest()[:8]}-"
 
 
 def id_of(group: str, name: str, turn: str = "a") -> str:
-    """The id of our rule of this name. A rule that replaces another one takes the next turn."""
+    """The id of our rule with this name. A rule that replaces another one uses the next `turn`."""
     digest = hashlib.sha256(name.casefold().encode("utf-8")).hexdigest()[:12]
     return f"{prefix_of(group)}{digest}-{turn}"
 
@@ -127,7 +127,7 @@ def request(policy: FirewallPolicy | None, defender: bool, way: Management) -> D
 
 
 def state_of(answer: Mapping[str, Any]) -> State:
-    """The answer of ``win_guard_read`` or ``win_guard_apply``; KeyError, TypeError or ValueError for another one."""
+    """Parse the answer of either module; KeyError, TypeError or ValueError when it cannot be parsed."""
     found = answer["state"]
     host = found["host"]
     firewall, defender = found.get("firewall"), found.get("defender")
@@ -151,7 +151,7 @@ def _firewall(found: Mapping[str, Any], whole: Mapping[str, Any]) -> Firewall:
     return Firewall(
         profiles=_settings(found["profiles"]),
         active=_settings(found["active"]),
-        # Each host sorts by the rules of its own language.
+        # Hosts sort by the collation of their own language.
         rules=tuple(sorted(rules, key=lambda rule: (rule.source, rule.id))),
         enforcement={
             str(key): tuple(str(one) for one in listed(value))
@@ -163,7 +163,7 @@ def _firewall(found: Mapping[str, Any], whole: Mapping[str, Any]) -> Firewall:
 
 
 def listed(value: Any) -> List[Any]:
-    """A list; PowerShell may give a list of one as the one."""
+    """A list; PowerShell may return a list with one item as the item."""
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
@@ -226,7 +226,7 @@ def _network(found: Mapping[str, Any]) -> Network:
 
 
 def _rows(found: Mapping[str, Any], key: str, width: int) -> Iterable[List[str]]:
-    """Rows of a table, each a string with its cells."""
+    """The rows of a table with this many cells; each row is one string."""
     rows = [str(row).split() for row in listed(found.get(key))]
     return [row for row in rows if len(row) == width]
 
@@ -237,11 +237,4 @@ def _defender(found: Mapping[str, Any]) -> Defender:
         preferences={str(key): _words(found["preferences"], key) for key in found["preferences"]},
         status={str(key): str(value) for key, value in found["status"].items()},
         error=" ".join(str(found["error"] or "").split()),
-    )
-
-
-def ours(rule: Rule, group: str) -> bool:
-    """Whether the rule is in our group, or was made by us and moved out of it. Never one of group policy."""
-    return rule.source == LOCAL and (
-        rule.group.casefold() == group.casefold() or rule.id.startswith(prefix_of(group))
     )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a Windows firewall consists of, in one form for what is wanted and for what is there (pure)."""
+"""The types of a Windows host: the same form for the wanted and for the current state (pure)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ PROFILE_NAMES = ("domain", "private", "public")
 ALL_PROFILES = frozenset(PROFILE_NAMES)
 
 ANY: FrozenSet[str] = frozenset(["Any"])
-"""A set of addresses, ports or types that leaves none out."""
+"""The set of all addresses, ports or ICMP types."""
 
 LOCAL, POLICY = "local", "group policy"
-"""Where a rule comes from. What group policy brings is never touched."""
+"""Where a rule comes from. Rules of group policy are never changed."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A firewall rule in canonical words, so that two rules that mean the same are equal.
+    """A firewall rule in canonical form, so that two rules that mean the same are equal.
 
-    `conditions` are restrictions that we never set (users, packages, IPsec and the like) with their values; a rule of
-    ours that has one was changed by somebody. `id` is Windows' InstanceID.
+    `conditions` are restrictions that we never set (users, packages, IPsec and the like) with their values; if a rule
+    of ours has one, somebody else changed it. `id` is Windows' InstanceID.
     """
 
     name: str
@@ -63,7 +63,7 @@ MATCHING = (
     "service",
     "interface_type",
 )
-"""Attributes of a rule that decide which traffic it is about."""
+"""Attributes of a rule that decide which traffic it matches."""
 
 COMPARED = (
     "name",
@@ -75,12 +75,12 @@ COMPARED = (
     "group",
     "conditions",
 )
-"""Attributes of a rule of ours that must be as wanted."""
+"""Attributes of a rule of ours that are compared with the wanted ones."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """How the host is connected. Interfaces are numbers; profiles are those of PROFILE_NAMES."""
+    """Connections, addresses and networks of the host. Interfaces are numbers; profiles are those of PROFILE_NAMES."""
 
     connections: Tuple[Tuple[str, str], ...] = ()
     addresses: Tuple[Tuple[str, int, str], ...] = ()
@@ -89,9 +89,9 @@ class Network:
 
 @dataclass(frozen=True)
 class Firewall:
-    """What is there: local settings, those in force, all rules that were read, and what enforces ours.
+    """The firewall as read: local settings, active settings, rules, and the enforcement states of our rules.
 
-    Settings map the name of an option to a word in lower case: true, false, allow, block, notconfigured, a path or a
+    Settings map the name of an option to a value in lower case: true, false, allow, block, notconfigured, a path or a
     number.
     """
 
@@ -105,7 +105,7 @@ class Firewall:
 
 @dataclass(frozen=True)
 class Defender:
-    """What Defender says of itself: preferences as lists of words, and its status."""
+    """Defender as read: its preferences as lists of text, and its status."""
 
     installed: bool = True
     preferences: Mapping[str, Tuple[str, ...]] = field(default_factory=dict)
@@ -115,7 +115,7 @@ class Defender:
 
 @dataclass(frozen=True)
 class State:
-    """All that was read of a host; a part that was not asked for is None."""
+    """The state of a host; a part that was not requested is None."""
 
     digest: str
     firewall: Firewall | None
@@ -128,7 +128,7 @@ class State:
 
 @dataclass(frozen=True)
 class Unmanaged:
-    """What becomes of rules that are not ours: in this direction, on these profiles."""
+    """The action for rules that are not ours, in this direction and on these profiles."""
 
     action: str = "ignore"
     direction: str = "inbound"
@@ -137,7 +137,7 @@ class Unmanaged:
 
 @dataclass(frozen=True)
 class FirewallPolicy:
-    """What the firewall shall be; None for a part that is left alone."""
+    """The wanted firewall; None for a part that is left alone."""
 
     group: str
     profiles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -147,10 +147,10 @@ class FirewallPolicy:
 
 @dataclass(frozen=True)
 class Management:
-    """How Ansible reaches the host: the lockout guard keeps this way open.
+    """How Ansible reaches the host: the lockout guard keeps this connection open.
 
-    `own` are the controller's addresses as it sees them itself; the host may see others. Without a port the connection
-    does not come in over the network.
+    `own` are the controller's addresses as it sees them itself; the host may see others. `port` is None when the
+    connection does not use a port of the host.
     """
 
     guarded: bool = True

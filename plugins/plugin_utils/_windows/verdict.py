@@ -1,15 +1,16 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of a Windows policy is in force, what is not, and why (pure)."""
+"""The findings for a Windows host: which parts of the policy are in force, which are not, and why (pure)."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Mapping, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 
 from ...module_utils._core.controls import finding
 from .defender import EXCLUSIONS, DefenderPolicy, Setting, excluded, settings
-from .firewall import equal, foreseen, pairs, rule_key, strays, swallowed, unmanaged_rules
+from .firewall import equal, rule_key
+from .match import Match, Pair
 from .reach import reach
 from .rules import differences
 from .state import DEFENDER_KEY, FIREWALL_KEYS
@@ -28,11 +29,11 @@ from .words import shown
 
 Findings = List[Dict[str, Any]]
 
-# Two generations of Windows' interface name the same things differently.
+# Versions of Windows use two sets of names for the same enforcement states.
 _ENFORCED = {"enforced", "full"}
 _INACTIVE = {"profileinactive", "inactiveprofile"}
 _ENFORCEMENT = {
-    "localfirewallrulesdisallowed": "group policy lets no local rule count (AllowLocalFirewallRules)",
+    "localfirewallrulesdisallowed": "group policy ignores local rules (AllowLocalFirewallRules)",
     "firewalloffinprofile": "the firewall is off on its profile",
     "disabledobject": "it is disabled",
     "categoryoff": "another program has taken over the firewall",
@@ -74,30 +75,33 @@ _SHOWN = 5
 _ANSWER = "Windows answered: "
 
 
-# --- what keeps a part from being read or set at all
+# --- why a part cannot be judged or set at all
 
 
 def no_administrator(state: State) -> str:
-    """Why nothing can be done with this account; '' when it can."""
+    """Why this account cannot manage the host; '' when it can."""
     if state.administrator:
         return ""
     return (
-        f"{state.account} is no administrator of the host, so that nothing can be set and not all can be read; "
-        "connect as one, or use become with runas"
+        f"{state.account} is not an administrator of the host, so nothing can be set and not everything can be read; "
+        "connect as an administrator, or use become with runas"
     )
 
 
 def firewall_trouble(state: State) -> Tuple[str, str]:
-    """(status, reason) when the firewall cannot be judged as a whole; ('', '') when it can."""
+    """(status, reason) that holds for the whole firewall; ('', '') when each part can be judged."""
     service = state.services.get("mpssvc", "Running")
     if service != "Running":
-        return "fail", f"the firewall's service mpssvc is {service}, so that no rule is in force"
+        return (
+            "fail",
+            f"the firewall service mpssvc is {service}, so no rule is in force; start the service",
+        )
     error = state.firewall.error if state.firewall else ""
-    return ("unknown", f"Windows does not show its firewall: {error}") if error else ("", "")
+    return ("unknown", f"the firewall could not be read: {error}") if error else ("", "")
 
 
 def defender_trouble(state: State) -> Tuple[str, str]:
-    """(status, reason) when Defender cannot be judged as a whole; ('', '') when it can."""
+    """(status, reason) that holds for all of Defender; ('', '') when each setting can be judged."""
     found = state.defender or Defender()
     mode = found.status.get("AMRunningMode", "")
     if not found.installed:
@@ -106,11 +110,17 @@ def defender_trouble(state: State) -> Tuple[str, str]:
         return "not_applicable", f"another product protects this host: Defender runs in {mode}"
     service = state.services.get("WinDefend", "Running")
     if service != "Running":
-        return "fail", f"Defender's service WinDefend is {service}, so that nothing is scanned"
+        return (
+            "fail",
+            f"the Defender service WinDefend is {service}, so nothing is scanned; start the service",
+        )
     if found.error:
         return "fail", f"Defender does not answer: {found.error}"
     if mode.lower() == "not running":
-        return "fail", "Defender is not running, and no other product was named"
+        return (
+            "fail",
+            "Defender is not running, and it reports no other product that protects this host",
+        )
     return "", ""
 
 
@@ -118,26 +128,24 @@ def defender_trouble(state: State) -> Tuple[str, str]:
 
 
 def findings(
-    firewall: FirewallPolicy | None,
+    match: Match | None,
     defender: DefenderPolicy | None,
     state: State,
     way: Management,
     errors: Mapping[str, str],
 ) -> Findings:
-    """A finding for each thing the policy speaks about. `errors` are what Windows answered, by the change's key."""
+    """A finding for each profile, rule and setting in the policy. `errors` are what Windows answered, by change key."""
     found: Findings = []
     rights = no_administrator(state)
-    if firewall is not None:
+    if match is not None:
         trouble = ("unknown", rights) if rights else firewall_trouble(state)
         if trouble[0]:
-            found += _all_alike(_firewall_resources(firewall), trouble)
+            found += _all_alike(_firewall_resources(match.policy), trouble)
         else:
-            there = state.firewall or Firewall()
-            found += _profile_findings(firewall, there, state, errors)
-            after = foreseen(firewall, there)
-            found += _rule_findings(firewall, there, after, errors)
-            found += _other_findings(firewall, there, errors)
-            found.append(_management(after, way))
+            found += _profile_findings(match.policy, match.found, state, errors)
+            found += [_rule_finding(pair, match, errors) for pair in match.pairs]
+            found += _other_findings(match, errors)
+            found.append(_management(match.after, way))
     if defender is not None:
         trouble = ("unknown", rights) if rights else defender_trouble(state)
         wanted = settings(defender, state.defender or Defender())
@@ -165,13 +173,13 @@ def _profile_findings(
     for name, wanted in policy.profiles.items():
         active = found.active.get(name, {})
         wrong = [one for one in wanted if not equal(one, wanted[one], active.get(one))]
-        told = [
+        differences_ = [
             f"{one} is {active.get(one, 'unknown')} and not {wanted[one]}"
-            + _overruled(name, one, wanted[one], found, state)
+            + _overridden_by(name, one, wanted[one], found, state)
             for one in wrong
         ]
         error = errors.get(f"firewall profile {name}")
-        reason = "; ".join([*told, *([_ANSWER + error] if error else [])])
+        reason = "; ".join([*differences_, *([_ANSWER + error] if error else [])])
         passed = ", ".join(f"{one} {value}" for one, value in wanted.items())
         status = "fail" if reason else "pass"
         evidence = {one: active.get(one) for one in wanted}
@@ -179,68 +187,62 @@ def _profile_findings(
     return made
 
 
-def _overruled(name: str, setting: str, wanted: str, found: Firewall, state: State) -> str:
+def _overridden_by(name: str, setting: str, wanted: str, found: Firewall, state: State) -> str:
     key, value = FIREWALL_KEYS[name], _PROFILE_VALUES.get(setting, "")
     written = state.registry.get(key, {})
     if value in written:
         return f" (group policy decides: {key}\\{value} = {written[value]})"
     if equal(setting, wanted, found.profiles.get(name, {}).get(setting)):
-        return " (it is set, and another store of policy overrules it)"
+        return " (it is set locally, but another policy store overrides it)"
     return ""
 
 
-def _rule_findings(
-    policy: FirewallPolicy, found: Firewall, after: Firewall, errors: Mapping[str, str]
-) -> Findings:
-    dead = swallowed(policy, after)
-    made = []
-    for wanted, current, _spare in pairs(policy, found):
-        status, reason = _rule_status(wanted, current, found, dead.get(wanted.name))
-        error = errors.get(f"firewall rule {wanted.name}")
-        if error:
-            status, reason = "fail", _ANSWER + error
-        evidence = {"rule": told(wanted)}
-        if current is not None:
-            evidence.update(
-                id=current.id, enforcement=", ".join(found.enforcement.get(current.id, ()))
-            )
-        made.append(finding("windows.firewall_rule", wanted.name, status, reason, evidence))
-    return made
+def _rule_finding(pair: Pair, match: Match, errors: Mapping[str, str]) -> Dict[str, Any]:
+    wanted, current, _duplicates = pair
+    status, reason = _rule_status(wanted, current, match.found, match.shadowed.get(wanted.name))
+    error = errors.get(f"firewall rule {wanted.name}")
+    if error:
+        status, reason = "fail", _ANSWER + error
+    evidence = {"rule": summary(wanted)}
+    if current is not None:
+        enforcement = ", ".join(match.found.enforcement.get(current.id, ()))
+        evidence.update(id=current.id, enforcement=enforcement)
+    return finding("windows.firewall_rule", wanted.name, status, reason, evidence)
 
 
 def _rule_status(
     wanted: Rule, current: Rule | None, found: Firewall, over: Rule | None
 ) -> Tuple[str, str]:
     if current is None:
-        return "fail", "is not there"
+        return "fail", "the rule does not exist on the host"
     different = differences(wanted, current)
     if different:
-        return "fail", f"differs in {', '.join(different)}"
+        return "fail", f"the rule on the host differs in {', '.join(different)}"
     if over is not None:
-        return "fail", dead_rule(wanted.name, over)
+        return "fail", shadowed_reason(wanted.name, over)
     if not wanted.enabled:
-        return "pass", "is disabled, as wanted"
-    said = {one.lower() for one in found.enforcement.get(current.id, ())}
-    if said & _ENFORCED:
-        return "pass", told(wanted)
-    if said & _INACTIVE and not said - _INACTIVE:
+        return "pass", "the rule is disabled, as wanted"
+    states = {one.lower() for one in found.enforcement.get(current.id, ())}
+    if states & _ENFORCED:
+        return "pass", summary(wanted)
+    if states & _INACTIVE and not states - _INACTIVE:
         names = " or ".join(name for name in PROFILE_NAMES if name in wanted.profiles)
-        return "not_applicable", f"is in place; no network of the host is {names} now"
-    if not said:
-        return "unknown", "Windows does not name it among the rules in force"
-    causes = sorted(_ENFORCEMENT.get(one, one) for one in said - _INACTIVE)
-    return "fail", f"Windows does not enforce it: {'; '.join(causes)}"
+        return "not_applicable", f"the rule is in place, but no network of the host is {names} now"
+    if not states:
+        return "unknown", "Windows does not list the rule among its active rules"
+    causes = sorted(_ENFORCEMENT.get(one, one) for one in states - _INACTIVE)
+    return "fail", f"Windows does not enforce the rule: {'; '.join(causes)}"
 
 
-def dead_rule(name: str, over: Rule) -> str:
-    """Why an allow rule that is there lets nothing in."""
+def shadowed_reason(name: str, over: Rule) -> str:
+    """Why an allow rule has no effect."""
     return (
-        f"{name} would let nothing in: the block rule {over.name!r} ({over.source}) covers it, and on Windows a "
+        f"{name} would have no effect: the block rule {over.name!r} ({over.source}) covers it, and on Windows a "
         "block rule beats every allow rule"
     )
 
 
-def told(rule: Rule) -> str:
+def summary(rule: Rule) -> str:
     """The rule in a few words, such as: allow TCP 8888 from 192.168.1.0/24."""
     words = [rule.action, rule.protocol if rule.protocol != "Any" else "everything"]
     if rule.local_ports != ANY:
@@ -253,23 +255,25 @@ def told(rule: Rule) -> str:
     return " ".join(words)
 
 
-def _other_findings(policy: FirewallPolicy, found: Firewall, errors: Mapping[str, str]) -> Findings:
+def _other_findings(match: Match, errors: Mapping[str, str]) -> Findings:
     made = []
+    policy = match.policy
     if policy.rules is not None:
-        extra = strays(policy, found)
-        extra += [one for _wanted, _current, spare in pairs(policy, found) for one in spare]
-        reason = f"holds rules that are not wanted: {_names(extra)}" if extra else "holds no other"
+        extra = match.unwanted
+        reason = "holds no other rules"
+        if extra:
+            reason = f"holds rules that the policy does not name: {_names(extra)}"
         made.append(_others(f"group {policy.group}", reason, extra, errors))
     if policy.unmanaged.action != "ignore":
-        left = unmanaged_rules(policy, found)
-        verb = {"disable": "are enabled", "remove": "are there"}[policy.unmanaged.action]
+        left = match.unmanaged
+        verb = {"disable": "are enabled", "remove": "exist"}[policy.unmanaged.action]
         reason = f"{len(left)} {verb}: {_names(left)}" if left else f"none {verb}"
         made.append(_others(f"other {policy.unmanaged.direction} rules", reason, left, errors))
     return made
 
 
 def _others(
-    resource: str, reason: str, left: List[Rule], errors: Mapping[str, str]
+    resource: str, reason: str, left: Sequence[Rule], errors: Mapping[str, str]
 ) -> Dict[str, Any]:
     answers = [errors[rule_key(rule)] for rule in left if rule_key(rule) in errors]
     if answers:
@@ -277,7 +281,7 @@ def _others(
     return finding("windows.unmanaged_rules", resource, "fail" if left else "pass", reason)
 
 
-def _names(rules: List[Rule]) -> str:
+def _names(rules: Sequence[Rule]) -> str:
     names = [rule.name for rule in rules[:_SHOWN]]
     more = f" and {len(rules) - _SHOWN} more" if len(rules) > _SHOWN else ""
     return ", ".join(names) + more
@@ -304,13 +308,14 @@ def _setting(
     found = state.defender or Defender()
     reasons = []
     if one.current is None:
-        return finding(control, resource, "unknown", "the host does not show it to this account")
+        reason = "Defender does not show this setting: it does not have it, or hides it from this account"
+        return finding(control, resource, "unknown", reason)
     if one.current != one.wanted:
         reasons.append(f"is {one.current} and not {one.wanted}")
     elif one.name == "real_time_protection":
-        said = found.status.get("RealTimeProtectionEnabled", "").lower()
-        if said and said != one.wanted:
-            reasons.append(f"is set to {one.wanted}, and Defender says that it is {said}")
+        running = found.status.get("RealTimeProtectionEnabled", "").lower()
+        if running and running != one.wanted:
+            reasons.append(f"is set to {one.wanted}, but Defender reports {running}")
     error = errors.get(f"defender {one.name}")
     if error:
         reasons.append(_ANSWER + error)
@@ -331,7 +336,7 @@ def _evidence(one: Setting, policy: DefenderPolicy, found: Defender) -> Dict[str
 
 
 def _causes(name: str, state: State) -> List[str]:
-    """What may keep a setting of Defender as it is."""
+    """What may prevent a change of this Defender setting."""
     status = (state.defender or Defender()).status
     causes = []
     if status.get("IsTamperProtected", "").lower() == "true":
@@ -352,15 +357,15 @@ def _causes(name: str, state: State) -> List[str]:
     return causes
 
 
-# --- the sentence
+# --- the failure message
 
 
-def sentence(found: Findings) -> str:
-    """What is not in force, in one sentence; '' when all is."""
+def failure_message(found: Findings) -> str:
+    """What is not in force, in one sentence; '' when everything is."""
     bad = [one for one in found if one["status"] in ("fail", "unknown")]
     if not bad:
         return ""
-    # What Windows said comes first: it is why the rest is not as wanted either.
+    # Errors from Windows come first: they explain the rest.
     bad.sort(key=lambda one: _ANSWER not in one["reason"])
     shown_ = [f"{one['resource']}: {one['reason']}" for one in bad[:_SHOWN]]
     more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""

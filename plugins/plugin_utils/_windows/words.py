@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Addresses, ports and protocols of Windows' firewall in one canonical form each (pure).
 
-Windows takes and shows the same thing in several forms: 10.0.0.0/8 comes back as 10.0.0.0/255.0.0.0, protocol 6 as TCP,
-three profiles as Any. `refuse...` functions check what a user wrote and raise ControlError; `canonical_...` functions
-take what a host says and never fail: what they do not know they keep as it is.
+Windows accepts and shows the same thing in several forms: 10.0.0.0/8 comes back as 10.0.0.0/255.0.0.0, protocol 6 as
+TCP, three profiles as Any. `refuse_...` functions check what a user wrote and raise ControlError. `canonical_...`
+functions take what a host reports and never fail: text that they do not know stays as it is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ADDRESS_KEYWORDS = (
     "Any", "LocalSubnet", "LocalSubnet4", "LocalSubnet6", "DNS", "DHCP", "WINS", "DefaultGateway",
     "Internet", "Intranet", "IntranetRemoteAccess", "PlayToDevice", "CaptivePortal",
 )  # fmt: skip
-"""Words for addresses that Windows resolves itself."""
+"""Keywords for addresses, which Windows resolves itself."""
 
 PORT_KEYWORDS = {
     "Any": (),
@@ -32,7 +32,7 @@ PORT_KEYWORDS = {
     "PlayToDiscovery": ("UDP",),
     "Teredo": ("UDP",),
 }
-"""Words for ports that Windows resolves itself, and the protocols they go with."""
+"""Keywords for ports, which Windows resolves itself, and the protocols they can be used with."""
 
 PROTOCOLS = {"any": "Any", "tcp": "TCP", "udp": "UDP", "icmpv4": "ICMPv4", "icmpv6": "ICMPv6"}
 _NUMBERS = {"1": "ICMPv4", "6": "TCP", "17": "UDP", "58": "ICMPv6"}
@@ -45,27 +45,27 @@ Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 
 
 class Span(NamedTuple):
-    """Addresses from `first` to `last`, both of the same version of IP, as numbers."""
+    """Addresses from `first` to `last`, both of the same IP version, as numbers."""
 
     version: int
     first: int
     last: int
 
     def holds(self, other: Span) -> bool:
-        """Whether all of the other one is in it."""
+        """Whether it contains all of the other one."""
         return (
             self.version == other.version and self.first <= other.first and other.last <= self.last
         )
 
     def meets(self, other: Span) -> bool:
-        """Whether any of the other one is in it."""
+        """Whether it overlaps the other one."""
         return (
             self.version == other.version and self.first <= other.last and other.first <= self.last
         )
 
 
 def span(text: str) -> Span | None:
-    """The addresses of a canonical text; None for a word that only the host can resolve."""
+    """The addresses of a canonical text; None for a keyword that only the host can resolve."""
     try:
         if "-" in text:
             first, last = (ipaddress.ip_address(one) for one in text.split("-", 1))
@@ -77,7 +77,7 @@ def span(text: str) -> Span | None:
 
 
 def canonical_address(text: str) -> str:
-    """One address, network, range or word as a host shows it, in its canonical form."""
+    """The canonical form of one address, network, range or keyword that a host shows."""
     word = _KEYWORDS.get(text.strip().lower())
     if word or text.strip() == "*":
         return word or "Any"
@@ -98,7 +98,7 @@ def _canonical(text: str) -> str:
 
 
 def _from_range(low: Address, high: Address) -> str:
-    """A range as a network where it is one, so that both ways to write it are equal."""
+    """A range as a network where it is one, so that both notations are equal."""
     if low == high:
         return str(low)
     networks = list(ipaddress.summarize_address_range(low, high))
@@ -106,13 +106,13 @@ def _from_range(low: Address, high: Address) -> str:
 
 
 def canonical_addresses(texts: Iterable[str]) -> FrozenSet[str]:
-    """A set of addresses as a host shows it."""
+    """The canonical form of a set of addresses that a host shows."""
     found = frozenset(canonical_address(text) for text in texts if text.strip())
     return ANY if not found or "Any" in found else found
 
 
 def refuse_addresses(option: str, texts: Sequence[str]) -> FrozenSet[str]:
-    """The canonical set of what a user wrote; ControlError for what is no address or there twice."""
+    """The canonical set of the addresses a user gave; ControlError for bad addresses and overlaps."""
     found: List[Tuple[str, str]] = []
     for text in texts:
         made = _checked_address(option, text)
@@ -130,7 +130,10 @@ def _checked_address(option: str, text: str) -> str:
         made = _canonical(written)
     except ValueError:
         raise ControlError(
-            option, text, "is no address, network, range or word of Windows", f"write {_EXAMPLES}"
+            option,
+            text,
+            "is not an address, network, range or Windows keyword",
+            f"write such as {_EXAMPLES}",
         ) from None
     if "/" in written:
         host = ipaddress.ip_interface(written)
@@ -138,7 +141,7 @@ def _checked_address(option: str, text: str) -> str:
             raise ControlError(
                 option,
                 text,
-                "is a network with an address inside it",
+                "can mean a network or one address in it",
                 f"write {host.network} for the network or {host.ip} for the one address",
             )
     return made
@@ -147,15 +150,15 @@ def _checked_address(option: str, text: str) -> str:
 def _refuse_double(option: str, text: str, made: str, other: str, canonical: str) -> None:
     mine, theirs = span(made), span(canonical)
     if "Any" in (made, canonical):
-        raise ControlError(option, text, "stands beside Any", "leave the others or Any out")
+        raise ControlError(option, text, "is given together with Any", "remove Any or all others")
     if made == canonical:
-        raise ControlError(option, text, f"means the same as {other}", "leave one of them out")
+        raise ControlError(option, text, f"means the same as {other}", "remove one of them")
     if mine and theirs and mine.meets(theirs):
-        raise ControlError(option, text, f"overlaps {other}", "write each address once")
+        raise ControlError(option, text, f"overlaps {other}", "give each address once")
 
 
 def versions(addresses: FrozenSet[str]) -> FrozenSet[int]:
-    """The versions of IP that a set is about; 0 stands for a word that can be either."""
+    """The IP versions in a set; 0 stands for a keyword that can be either."""
     found = [span(one) for one in addresses]
     return frozenset(one.version if one else 0 for one in found)
 
@@ -166,17 +169,17 @@ def canonical_protocol(text: str) -> str:
 
 
 def refuse_protocol(option: str, text: str) -> str:
-    """The canonical form of what a user wrote; ControlError for what Windows does not know."""
+    """The canonical form of the protocol a user gave; ControlError for one that Windows does not know."""
     made = canonical_protocol(text.strip())
     if made in PROTOCOLS.values() or (made.isdigit() and int(made) <= 255):
         return made
     raise ControlError(
-        option, text, "is no protocol", "write tcp, udp, icmpv4, icmpv6, any or a number up to 255"
+        option, text, "is not a protocol", "use tcp, udp, icmpv4, icmpv6, any or a number up to 255"
     )
 
 
 def canonical_ports(texts: Iterable[str]) -> FrozenSet[str]:
-    """A set of ports as a host shows it."""
+    """The canonical form of a set of ports that a host shows."""
     found = frozenset(_canonical_port(text.strip()) for text in texts if text.strip())
     return ANY if not found or "Any" in found else found
 
@@ -189,7 +192,7 @@ def _canonical_port(text: str) -> str:
 
 
 def port_span(text: str) -> Tuple[int, int] | None:
-    """First and last port of a number or range; None for a word."""
+    """First and last port of a number or range; None for a keyword."""
     found = re.match(r"([0-9]+)(?:\s*-\s*([0-9]+))?\Z", text)
     if not found:
         return None
@@ -197,12 +200,12 @@ def port_span(text: str) -> Tuple[int, int] | None:
 
 
 def refuse_ports(option: str, texts: Sequence[str], protocol: str) -> FrozenSet[str]:
-    """The canonical set of what a user wrote; ControlError for bad ports and a protocol that has none."""
+    """The canonical set of the ports a user gave; ControlError for bad ports and a protocol without ports."""
     if not texts or [text.strip().lower() for text in texts] == ["any"]:
         return ANY
     if protocol not in ("TCP", "UDP"):
         raise ControlError(
-            option, list(texts), f"needs a protocol with ports, and it is {protocol}",
+            option, list(texts), f"needs a protocol that has ports, but protocol is {protocol}",
             "set protocol to tcp or udp",
         )  # fmt: skip
     found: List[Tuple[str, str]] = []
@@ -212,7 +215,7 @@ def refuse_ports(option: str, texts: Sequence[str], protocol: str) -> FrozenSet[
             mine, theirs = port_span(made), port_span(canonical)
             met = mine and theirs and mine[0] <= theirs[1] and theirs[0] <= mine[1]
             if met or made == canonical:
-                raise ControlError(option, text, f"overlaps {other}", "write each port once")
+                raise ControlError(option, text, f"overlaps {other}", "give each port once")
         found.append((text, made))
     return frozenset(made for _text, made in found)
 
@@ -223,7 +226,7 @@ def _checked_port(option: str, text: str, protocol: str) -> str:
         if protocol not in PORT_KEYWORDS[word]:
             fitting = " or ".join(PORT_KEYWORDS[word]).lower()
             raise ControlError(
-                option, text, f"goes with {fitting} only", f"set protocol to {fitting}"
+                option, text, f"can be used with {fitting} only", f"set protocol to {fitting}"
             )
         return word
     ends = port_span(text)
@@ -231,38 +234,41 @@ def _checked_port(option: str, text: str, protocol: str) -> str:
         raise ControlError(
             option,
             text,
-            "is no port, range of ports or word of Windows",
+            "is not a port, a range of ports or a Windows keyword",
             "write such as 8888, 8000-8010 or one of " + ", ".join(PORT_KEYWORDS),
         )
     return _canonical_port(text)
 
 
 def refuse_icmp_types(option: str, texts: Sequence[str], protocol: str) -> FrozenSet[str]:
-    """The canonical set of types, as 8 or 3:4; ControlError for what is none."""
+    """The canonical set of ICMP types, such as 8 or 3:4; ControlError for anything else."""
     if not texts or [text.strip().lower() for text in texts] == ["any"]:
         return ANY
     if protocol not in ("ICMPv4", "ICMPv6"):
         raise ControlError(
-            option, list(texts), f"needs ICMP, and protocol is {protocol}", "set protocol to icmpv4"
+            option, list(texts), f"needs ICMP, but protocol is {protocol}", "set protocol to icmpv4"
         )
     for text in texts:
         found = re.match(r"([0-9]+)(?::([0-9]+|\*))?\Z", text.strip())
         numbers = [int(one) for one in (found.groups() if found else ()) if one and one != "*"]
         if not found or any(one > 255 for one in numbers):
             raise ControlError(
-                option, text, "is no type of ICMP", "write a type such as 8, or type:code as 3:4"
+                option,
+                text,
+                "is not an ICMP type",
+                "write a type such as 8, or type:code such as 3:4",
             )
     return canonical_icmp_types(texts)
 
 
 def canonical_icmp_types(texts: Iterable[str]) -> FrozenSet[str]:
-    """A set of types as a host shows it; any code is the same as none given."""
+    """The canonical form of a set of ICMP types that a host shows; any code equals no code."""
     found = frozenset(re.sub(r":\*\Z", "", text.strip()) for text in texts if text.strip())
     return ANY if not found or "Any" in found or "any" in found else found
 
 
 def canonical_profiles(text: str) -> FrozenSet[str]:
-    """The profiles of 'Domain, Private' and the like; Any and 0 are all of them."""
+    """The profiles in a text such as 'Domain, Private'; Any and 0 are all of them."""
     words = frozenset(word.strip().lower() for word in text.split(","))
     if words & {"any", "0", ""}:
         return ALL_PROFILES
@@ -270,14 +276,14 @@ def canonical_profiles(text: str) -> FrozenSet[str]:
 
 
 def shown_profiles(profiles: FrozenSet[str]) -> str:
-    """As Windows writes them; all three are Any."""
+    """Profiles as Windows writes them; all three are Any."""
     if profiles == ALL_PROFILES:
         return "Any"
     return ", ".join(name.capitalize() for name in PROFILE_NAMES if name in profiles)
 
 
 def shown(values: FrozenSet[str]) -> List[str]:
-    """A set in an order that does not change from run to run: by address or number, words first."""
+    """A set in an order that is the same in every run: by address or number, keywords first."""
 
     def rank(text: str) -> Tuple[int, int, int, str]:
         addresses = span(text) if re.search(r"[.:]", text) else None

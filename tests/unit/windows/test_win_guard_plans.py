@@ -207,7 +207,7 @@ def guard_of(options: dict[str, Any], defender: dict[str, Any] | None = None) ->
 
 def read(host: Host, guard: Guard) -> Any:
     asked = request(guard.firewall, guard.defender is not None, guard.way)
-    return state_of(run_script(host, "win_guard_read", asked))
+    return guard.reading(state_of(run_script(host, "win_guard_read", asked)))
 
 
 @settings(max_examples=150)
@@ -237,11 +237,11 @@ def test_check_mode_changes_nothing_and_foretells_exactly_what_the_run_does(
     guard, host = guard_of(options), Host(world)
     assume(guard.firewall is not None)
     before = copy.deepcopy(host.world)
-    told = guard.run(lambda name, given: run_script(host, name, given), check_mode=True)
+    foretold = guard.run(lambda name, given: run_script(host, name, given), check_mode=True)
     assert host.world == before
     done = guard.run(lambda name, given: run_script(host, name, given), check_mode=False)
-    assert guard.result(told, True)["diff"] == guard.result(done, False)["diff"]
-    assert told.refused == done.refused
+    assert guard.result(foretold, True)["diff"] == guard.result(done, False)["diff"]
+    assert foretold.refused == done.refused
 
 
 @settings(max_examples=400)
@@ -252,10 +252,10 @@ def test_the_controller_stays_connected_after_each_single_step(
     guard, host = guard_of(options), Host(world)
     assume(guard.firewall is not None)
     assume(admits(host.world, IN))
-    state = read(host, guard)
+    reading = read(host, guard)
     if guard.run(lambda name, given: run_script(host, name, given), check_mode=True).refused:
         return
-    for step in guard.steps(state):
+    for step in guard.steps(reading):
         sent = step.sent()
         there = {one["InstanceID"]: one for one in host.call("Get-NetFirewallRule")}
         if sent["rules"]:

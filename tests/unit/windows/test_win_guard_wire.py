@@ -114,12 +114,12 @@ def test_fifty_rules_cost_no_more_requests_than_two(lab: Lab) -> None:
 
 def test_check_mode_asks_once_and_changes_nothing(lab: Lab) -> None:
     before = lab.world
-    told = play(lab.server, POLICY, "--check", "--diff")
-    assert (told.code, told.result["changed"]) == (0, True)
+    checked = play(lab.server, POLICY, "--check", "--diff")
+    assert (checked.code, checked.result["changed"]) == (0, True)
     assert lab.backend.calls == ["win_guard_read"]
     assert lab.world == before
     done = play(lab.server, POLICY, "--diff")
-    assert done.result["diff"] == told.result["diff"]
+    assert done.result["diff"] == checked.result["diff"]
 
 
 def test_names_arrive_as_they_were_written(lab: Lab) -> None:
@@ -178,7 +178,7 @@ def test_a_host_that_is_not_there_is_one_sentence(lab: Lab) -> None:
     [CUT_BEFORE, SHELL_GONE, ACCESS_DENIED, Disturbance(status=503)],
     ids=["cut", "rebooted", "denied", "busy"],
 )
-def test_a_connection_that_breaks_while_steps_are_taken_is_told_and_completed_next_time(
+def test_a_connection_that_breaks_while_steps_are_taken_is_reported_and_completed_next_time(
     lab: Lab, disturbance: Disturbance
 ) -> None:
     commands = 0

@@ -113,13 +113,13 @@ def test_twelve_steps_of_a_rules_life() -> None:
     ]
     for changes in lives:
         before = copy.deepcopy(host.world)
-        told, _host, calls = run(host, check=True, **changes)
+        checked, _host, calls = run(host, check=True, **changes)
         assert calls == ["win_guard_read"]
         assert host.world == before
         done, _host, calls = run(host, **changes)
-        assert told["changed"] is done["changed"] is True
-        assert told["diff"] == done["diff"]
-        assert told["changes"] == done["changes"]
+        assert checked["changed"] is done["changed"] is True
+        assert checked["diff"] == done["diff"]
+        assert checked["changes"] == done["changes"]
         for check in (True, False):
             again, _host, calls = run(host, check=check, **changes)
             assert (again["changed"], again["diff"], calls) == (False, [], ["win_guard_read"])
@@ -142,14 +142,14 @@ def test_the_diff_shows_what_changes_in_words_that_people_read() -> None:
     ]  # fmt: skip
 
 
-def test_in_check_mode_what_is_in_force_now_is_told() -> None:
+def test_check_mode_reports_what_is_in_force_now() -> None:
     result, _host, _calls = run(careless(), check=True)
     assert not result.get("failed")
     assert (
         reason(result, "public")
         == "enabled is false and not true; default_inbound is allow and not block"
     )
-    assert reason(result, "Ansible") == "is not there"
+    assert reason(result, "Ansible") == "the rule does not exist on the host"
     assert reason(result, "real_time_protection") == "is false and not true"
     assert status(result)["management winrm port 5985"] == "pass"
 
@@ -191,8 +191,8 @@ def test_a_rule_is_made_anew_under_an_id_that_nobody_has() -> None:
 def test_a_condition_that_somebody_added_to_our_rule_is_drift() -> None:
     _result, host, _calls = run(careless())
     host.world["rules"][IDS["Jupyter from the VPN"]]["RemoteUser"] = "O:LSD:(A;;CC;;;S-1-5-2)"
-    told, _host, _calls = run(host, check=True)
-    assert reason(told, "Jupyter from the VPN") == "differs in conditions"
+    checked, _host, _calls = run(host, check=True)
+    assert reason(checked, "Jupyter from the VPN") == "the rule on the host differs in conditions"
     assert run(host)[0]["changed"] is True
     assert admits(host.world, Packet(VPN, 8888))
     assert run(host)[0]["changed"] is False
@@ -202,8 +202,10 @@ def test_of_two_rules_with_our_name_one_stays() -> None:
     _result, host, _calls = run(careless())
     ours = host.world["rules"][IDS["Ansible"]]
     host.world["rules"]["{copied-by-hand}"] = {**ours, "RemoteAddress": ["Any"]}
-    told, _host, _calls = run(host, check=True)
-    assert reason(told, "group twinguard") == "holds rules that are not wanted: Ansible"
+    checked, _host, _calls = run(host, check=True)
+    assert (
+        reason(checked, "group twinguard") == "holds rules that the policy does not name: Ansible"
+    )
     assert run(host)[0]["changed"] is True
     assert "{copied-by-hand}" not in host.world["rules"]
     assert IDS["Ansible"] in host.world["rules"]
@@ -249,7 +251,7 @@ def test_a_rule_of_group_policy_in_our_group_is_none_of_ours() -> None:
     assert "gpo" in host.world["policy_rules"]
 
 
-def test_a_rule_that_no_active_network_needs_is_said_to_be_in_place_only() -> None:
+def test_a_rule_that_no_active_network_needs_is_reported_as_in_place_only() -> None:
     result, _host, _calls = run(careless(), rules=[{**JUPYTER, "profiles": ["domain"]}, ANSIBLE])
     assert status(result)["firewall_rule Jupyter from the VPN"] == "not_applicable"
     assert "no network of the host is domain now" in reason(result, "Jupyter from the VPN")
@@ -261,7 +263,7 @@ def test_rules_that_group_policy_lets_nobody_add_are_not_in_force() -> None:
     world["policy_rules"] = {"way-in": WINRM}
     result, _host, _calls = run(world)
     assert result["failed"]
-    assert "group policy lets no local rule count" in reason(result, "Jupyter from the VPN")
+    assert "group policy ignores local rules" in reason(result, "Jupyter from the VPN")
 
 
 def test_a_profile_that_group_policy_decides_is_named_with_its_key() -> None:
@@ -276,11 +278,11 @@ def test_a_profile_that_group_policy_decides_is_named_with_its_key() -> None:
     assert (again["failed"], again["changed"]) == (True, False)
 
 
-def test_a_profile_that_is_overruled_without_a_key_is_still_no_pass() -> None:
+def test_a_profile_that_is_overridden_without_a_key_still_does_not_pass() -> None:
     world = careless()
     world["policy_profiles"] = {"Public": {"Enabled": "False"}}
     result, _host, _calls = run(world)
-    assert "another store of policy overrules it" in reason(result, "public")
+    assert "another policy store overrides it" in reason(result, "public")
 
 
 def test_a_rule_for_the_way_in_is_there_before_the_firewall_is_turned_on() -> None:
@@ -344,11 +346,11 @@ def test_a_block_rule_of_somebody_else_that_makes_ours_dead_is_named() -> None:
         assert host.world["profiles"]["Public"]["Enabled"] == "False"
 
 
-def test_an_account_that_is_no_administrator_is_told_so() -> None:
+def test_an_account_that_is_not_an_administrator_is_refused() -> None:
     world = careless() | {"switches": {"administrator": False}}
     result, _host, calls = run(world)
     assert (result["failed"], calls) == (True, ["win_guard_read"])
-    assert "is no administrator of the host" in result["msg"]
+    assert "is not an administrator of the host" in result["msg"]
     assert set(status(result).values()) == {"unknown"}
 
 
@@ -364,7 +366,7 @@ def test_a_firewall_service_that_is_off_is_a_failure_and_defender_is_still_set()
 # --- Defender
 
 
-def test_a_host_without_defender_says_so_and_is_no_failure() -> None:
+def test_a_host_without_defender_is_not_applicable_and_does_not_fail() -> None:
     world = careless() | {"switches": {"defender_installed": False}}
     result, _host, _calls = run(world)
     assert not result.get("failed")
@@ -412,12 +414,12 @@ def test_a_setting_that_group_policy_decides_is_named_with_its_value() -> None:
     assert f"group policy decides: {key}\\SpynetReporting = 0" in reason(result, "cloud_reporting")
 
 
-def test_protection_that_is_set_and_does_not_run_is_no_pass() -> None:
+def test_protection_that_is_set_and_does_not_run_does_not_pass() -> None:
     world = careless()
     world["defender"]["status"] = {"RealTimeProtectionEnabled": False}
     result, _host, _calls = run(world)
     assert result["failed"]
-    assert "Defender says that it is false" in reason(result, "real_time_protection")
+    assert "Defender reports false" in reason(result, "real_time_protection")
 
 
 def test_exclusions_of_others_are_shown_and_removed_only_when_exact() -> None:
@@ -461,7 +463,9 @@ def test_a_host_that_changes_all_the_time_is_given_up() -> None:
     moving = Moving(careless())
     moving.moves = 100
     result, _host, _calls = run(moving)
-    assert "being changed by something else all the time" in result["msg"]
+    assert (
+        "something else changed its firewall or Defender during each of 3 attempts" in result["msg"]
+    )
 
 
 class Refusing(Host):
@@ -557,7 +561,7 @@ def test_bad_input_is_refused_before_anybody_is_asked(
 
 def test_a_task_that_wants_nothing_is_refused() -> None:
     result, _host, calls = run(careless(), profiles=None, rules=None, defender=None)
-    assert "nothing is wanted" in result["msg"]
+    assert "no setting is given" in result["msg"]
     assert calls == []
 
 

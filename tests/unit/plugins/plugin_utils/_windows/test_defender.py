@@ -122,7 +122,7 @@ def test_rules_have_distinct_guids_and_actions_distinct_numbers() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"attack_surface_reduction": {"lsass": "block"}}, ["'lsass'", "is no rule"]),
+        ({"attack_surface_reduction": {"lsass": "block"}}, ["'lsass'", "is not a rule"]),
         (
             {"attack_surface_reduction": {"webshell_creation": "enabled"}},
             ["'enabled'", "block, audit"],
@@ -135,7 +135,7 @@ def test_rules_have_distinct_guids_and_actions_distinct_numbers() -> None:
         ({"exclusions": {"paths": ["*"]}}, ["exclude everything"]),
         ({"exclusions": {"extensions": ["."]}}, ["exclude everything"]),
         ({"exclusions": {"processes": ["*.*"]}}, ["exclude everything"]),
-        ({"exclusions": {"ip_addresses": ["vpn"]}}, ["'vpn'", "is no address"]),
+        ({"exclusions": {"ip_addresses": ["vpn"]}}, ["'vpn'", "is not an address"]),
         ({"exclusions": {"paths": ["C:\\a", "c:\\A\\"]}}, ["is there twice"]),
     ],
 )
@@ -173,6 +173,6 @@ def test_a_list_that_the_host_hides_is_unknown_and_no_exclusion() -> None:
     assert one.current is None
 
 
-def test_nothing_wanted_is_no_policy() -> None:
+def test_without_settings_there_is_no_policy() -> None:
     assert defender_policy(None) is None
     assert defender_policy({"cloud_reporting": None, "exclusions": None}) is None

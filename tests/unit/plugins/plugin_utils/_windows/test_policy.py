@@ -79,11 +79,11 @@ def test_settings_of_one_profile_count_more_than_those_of_all() -> None:
     [
         ({"name": "Jupyter*"}, ["rules[0].name", "wildcard"]),
         ({"name": "Jupyter [vpn]"}, ["rules[0].name", "wildcard"]),
-        ({"name": " "}, ["rules[0].name", "is no name"]),
-        ({"name": "a|b"}, ["rules[0].name", "is no name"]),
-        ({"name": "a\nb"}, ["rules[0].name", "is no name"]),
+        ({"name": " "}, ["rules[0].name", "cannot be used as a name"]),
+        ({"name": "a|b"}, ["rules[0].name", "cannot be used as a name"]),
+        ({"name": "a\nb"}, ["rules[0].name", "cannot be used as a name"]),
         ({"protocol": "any"}, ["rules[0].local_ports", "set protocol to tcp or udp"]),
-        ({"protocol": "tcpx"}, ["rules[0].protocol", "is no protocol"]),
+        ({"protocol": "tcpx"}, ["rules[0].protocol", "is not a protocol"]),
         ({"profiles": []}, ["rules[0].profiles", "names no profile"]),
         ({"description": "a|b"}, ["rules[0].description", "leave it out"]),
         (

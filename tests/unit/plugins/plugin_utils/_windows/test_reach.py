@@ -244,3 +244,14 @@ def test_settings_that_group_policy_decides_stay_as_they_are() -> None:
     assert planned_settings(overruled, active, wanted) == active
     # What is not configured may come from group policy: what closes is believed, what opens is not.
     assert planned_settings({}, active, wanted) == {"enabled": "true", "default_inbound": "block"}
+
+
+def test_each_refusal_names_a_fix_that_would_help() -> None:
+    add_a_rule = "add to rules: {name: Ansible, protocol: tcp, local_ports: ['5985']"
+    assert decided().reason.endswith(f"{add_a_rule}, remote_addresses: ['192.168.1.10']}}")
+    wall = replace(WINRM, name="Wall", action="block")
+    assert "remove that rule" in decided(WINRM, wall).reason
+    assert add_a_rule not in decided(WINRM, wall).reason
+    assert "set allow_inbound_rules to true" in decided(allow_inbound_rules="false").reason
+    local_off = decided(WINRM, allow_local_rules="false").reason
+    assert f"set allow_local_rules to true and {add_a_rule}" in local_off

@@ -66,14 +66,14 @@ def test_what_was_made_canonical_stays_as_it_is(
 
 
 @pytest.mark.parametrize(
-    ("texts", "why"),
+    ("texts", "problem"),
     [
-        (["300.1.2.3"], "is no address"),
-        (["10.0.0.0/33"], "is no address"),
-        (["10.0.0.9-10.0.0.7"], "is no address"),
-        (["10.0.0.7-fe80::1"], "is no address"),
-        (["fe80::/24/24"], "is no address"),
-        (["vpn"], "is no address"),
+        (["300.1.2.3"], "is not an address"),
+        (["10.0.0.0/33"], "is not an address"),
+        (["10.0.0.9-10.0.0.7"], "is not an address"),
+        (["10.0.0.7-fe80::1"], "is not an address"),
+        (["fe80::/24/24"], "is not an address"),
+        (["vpn"], "is not an address"),
         (["192.168.1.7/24"], "write 192.168.1.0/24 for the network or 192.168.1.7 for the one"),
         (["10.0.0.7", "10.0.0.7/32"], "means the same as 10.0.0.7"),
         (["10.0.0.0/8", "10.1.0.0/16"], "overlaps 10.0.0.0/8"),
@@ -81,10 +81,10 @@ def test_what_was_made_canonical_stays_as_it_is(
         (["LocalSubnet", "localsubnet"], "means the same"),
     ],
 )
-def test_a_bad_address_is_refused_by_name(texts: list[str], why: str) -> None:
+def test_a_bad_address_is_refused_by_name(texts: list[str], problem: str) -> None:
     with pytest.raises(ControlError, match=r"option 'rules\[0\].remote_addresses'") as refused:
         words.refuse_addresses("rules[0].remote_addresses", texts)
-    assert why in str(refused.value)
+    assert problem in str(refused.value)
 
 
 def test_good_addresses_become_a_set() -> None:
@@ -106,7 +106,7 @@ def test_a_protocol_is_the_same_by_name_and_by_number(shown: str, canonical: str
 
 @pytest.mark.parametrize("text", ["tcpp", "256", "-1", "", "TC"])
 def test_an_unknown_protocol_is_refused(text: str) -> None:
-    with pytest.raises(ControlError, match="is no protocol"):
+    with pytest.raises(ControlError, match="is not a protocol"):
         words.refuse_protocol("p", text)
 
 
@@ -116,24 +116,24 @@ def test_ports_are_a_set_without_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("texts", "protocol", "why"),
+    ("texts", "protocol", "problem"),
     [
         (["8888"], "Any", "set protocol to tcp or udp"),
         (["8888"], "ICMPv4", "set protocol to tcp or udp"),
-        (["0"], "TCP", "is no port"),
-        (["65536"], "TCP", "is no port"),
-        (["90-80"], "TCP", "is no port"),
-        (["http"], "TCP", "is no port"),
+        (["0"], "TCP", "is not a port"),
+        (["65536"], "TCP", "is not a port"),
+        (["90-80"], "TCP", "is not a port"),
+        (["http"], "TCP", "is not a port"),
         (["80", "80-90"], "TCP", "overlaps 80"),
         (["rpc"], "UDP", "goes with tcp only"),
         (["teredo"], "TCP", "goes with udp only"),
-        (["80", "Any"], "TCP", "is no port"),
+        (["80", "Any"], "TCP", "is not a port"),
     ],
 )
-def test_a_bad_port_is_refused(texts: list[str], protocol: str, why: str) -> None:
+def test_a_bad_port_is_refused(texts: list[str], protocol: str, problem: str) -> None:
     with pytest.raises(ControlError, match=r"option 'rules\.0\.local_ports'") as refused:
         words.refuse_ports("rules.0.local_ports", texts, protocol)
-    assert why in str(refused.value)
+    assert problem in str(refused.value)
 
 
 def test_any_port_needs_no_protocol() -> None:
