@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options of the modules that talk to object storage."""
+"""Options of the modules for object storage."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 class ModuleDocFragment:
     """Texts that modules include by name."""
 
-    # How to reach the store; the names are those of amazon.aws.
+    # Options for the connection to the store, named as in amazon.aws.
     DOCUMENTATION = r"""
 options:
   access_key:
-    description: Access key. Without it boto3 looks into its environment, profiles and instance roles.
+    description: Access key. Without it, boto3 uses its environment variables, profiles or the instance role.
     type: str
     aliases: [aws_access_key_id, aws_access_key]
   secret_key:
@@ -29,7 +29,7 @@ options:
     type: str
     aliases: [aws_profile]
   region:
-    description: Region to begin in. Buckets of other regions are reached where they are.
+    description: Region of the first request. Requests for a bucket go to its own region.
     type: str
     aliases: [aws_region]
   endpoint_url:
@@ -47,61 +47,61 @@ options:
     description: Role to assume with these credentials.
     type: str
   assume_role_external_id:
-    description: External id that the role asks for.
+    description: External id that the role requires.
     type: str
   max_workers:
-    description: Buckets that are worked on at the same time.
+    description: Number of buckets that are processed at the same time.
     type: int
     default: 16
 requirements:
   - boto3 1.36 or newer where the module runs
 attributes:
   platform:
-    description: Where the module runs; usually the controller, with C(connection=local).
+    description: Where the module runs; usually on the controller, with C(connection=local).
     support: full
     platforms: posix
 """
 
-    # What a bucket shall be like.
+    # The settings wanted of a bucket.
     POLICY = r"""
 options:
   policy:
-    description: What the buckets shall be like. What is not given is left alone.
+    description: The settings wanted of each bucket. A setting that is not given is left alone.
     type: dict
     suboptions: &policy
       acl:
         description:
-          - V(private) leaves rights to the owner alone.
-          - Without O(policy.ownership) it also disables ACLs, which is the same for good.
+          - V(private) gives rights to the owner only.
+          - Without O(policy.ownership) it also disables ACLs, so that no ACL can grant rights later.
         type: str
         choices: [private]
       ownership:
-        description: Who owns an object that somebody else wrote; V(preserve) leaves it as it is with O(policy.acl).
+        description: Who owns objects that other accounts write. V(preserve) leaves it alone despite O(policy.acl).
         type: str
         choices: [BucketOwnerEnforced, BucketOwnerPreferred, ObjectWriter, preserve]
       public_access_block:
-        description: V(true) turns all four blocks of public access on; V(false) needs an exception.
+        description: V(true) turns on all four public access blocks; V(false) needs an exception.
         type: bool
       encryption:
         description: Default encryption of new objects.
         type: dict
         suboptions:
           algorithm:
-            description: How to encrypt.
+            description: Encryption algorithm.
             type: str
             choices: [AES256, aws:kms, aws:kms:dsse]
             required: true
           kms_key_id:
-            description: Key of KMS as an ARN, an id or an alias; the account's own when not given.
+            description: KMS key as an ARN, an id or an alias. Without it, AWS uses its managed key for S3.
             type: str
           bucket_key:
-            description: Use a key for the bucket, which saves requests to KMS.
+            description: Whether to use a bucket key, which saves requests to KMS.
             type: bool
       deny_insecure_transport:
-        description: Deny plain HTTP by a statement of ours in the bucket's policy; V(false) removes that statement.
+        description: Whether our statement in the bucket's policy denies plain HTTP; V(false) removes that statement.
         type: bool
       minimum_tls:
-        description: Deny older TLS by a statement of ours in the bucket's policy; V(none) removes that statement.
+        description: Lowest TLS version that our policy statement permits; V(none) removes that statement.
         type: str
         choices: ["1.2", "1.3", none]
       versioning:
@@ -109,22 +109,22 @@ options:
         type: str
         choices: [enabled, suspended]
       logging:
-        description: Where requests are logged. The target must let C(logging.s3.amazonaws.com) write.
+        description: Where requests are logged. The policy of that bucket must let C(logging.s3.amazonaws.com) write.
         type: dict
         suboptions:
           bucket:
-            description: Bucket that takes the logs; itself it is not logged.
+            description: Bucket that receives the logs. Its own requests are not logged.
             type: str
             required: true
           prefix:
-            description: What the logs' names begin with; C({bucket}) stands for the bucket's name.
+            description: Prefix of the log objects' names. C({bucket}) stands for the bucket's name.
             type: str
             default: "{bucket}/"
       abort_incomplete_multipart_days:
         description: Days after which our lifecycle rule removes an unfinished upload; V(0) removes the rule.
         type: int
   overrides:
-    description: Differences for some buckets; a later entry counts more.
+    description: Settings for some buckets that differ from the policy. A later entry overrides an earlier one.
     type: list
     elements: dict
     default: []
@@ -137,8 +137,8 @@ options:
       <<: *policy
   exceptions:
     description:
-      - Controls that are given up for some buckets until a day. The setting stays as it is, and the report says why.
-      - After that day the control fails until the exception is renewed or removed.
+      - Controls that are not enforced on some buckets until a date. The setting is left alone, and the report says why.
+      - After that date the control fails until the exception is renewed or removed.
     type: list
     elements: dict
     default: []
@@ -152,11 +152,11 @@ options:
         type: str
         required: true
       reason:
-        description: Why, in a sentence.
+        description: Why the bucket may differ, in one sentence.
         type: str
         required: true
       expires:
-        description: Last day, as V(2027-06-30).
+        description: Last day of the exception, such as V(2027-06-30).
         type: str
         required: true
 """

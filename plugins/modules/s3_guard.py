@@ -14,8 +14,8 @@ author:
   - twinguard.hardening contributors (@twinguard)
 description:
   - Reads what is in force on every bucket, changes what differs, and reads again until the change is in force.
-  - Buckets are worked on at the same time. One that fails is named in the result and does not keep the others from it.
-  - In a bucket's policy and lifecycle only statements and rules of ours are changed; those of others stay.
+  - Buckets are processed in parallel. One that fails is named in the result and does not stop the others.
+  - In a bucket's policy and lifecycle only our own statements and rules are changed; all others stay.
   - A setting that a store other than AWS does not have is V(not_applicable), with the reason.
 extends_documentation_fragment:
   - twinguard.hardening._attributes
@@ -28,10 +28,10 @@ options:
     elements: str
     required: true
   account_public_access_block:
-    description: V(true) blocks public access to all buckets of the account, also those not listed.
+    description: V(true) blocks public access to all buckets of the account, including those that are not listed.
     type: bool
   proof_timeout:
-    description: Seconds that a store may take until a change is in force.
+    description: Seconds to wait for a change to be in force.
     type: int
     default: 30
 """
@@ -60,17 +60,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 controls:
-  description: A finding for each control that the policy speaks about, for each bucket, in the order of their names.
+  description: A finding for each bucket and each control in the policy, in the order of the buckets' names.
   returned: always
   type: list
   elements: dict
 buckets:
-  description: For each bucket its changes, those that were applied, and problems by setting.
+  description: For each bucket its changes, the settings that were changed, and problems by setting.
   returned: when the store could be reached
   type: list
   elements: dict
 failures:
-  description: Those of RV(buckets) that are not as wanted.
+  description: The entries of RV(buckets) that are not as wanted.
   returned: when the store could be reached
   type: list
   elements: dict
@@ -84,14 +84,14 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._buckets.run_io import Run, plan_of, sentence, with_store
+from ..module_utils._buckets.run_io import Run, failure_message, plan_of, with_store
 from ..module_utils._buckets.spec import EXCLUSIVE, GUARD_SPEC, TOGETHER
 from ..module_utils._core.conclude import conclude
 
 
 def enforce(run: Run, check_mode: bool) -> dict[str, Any]:
     outcomes = run.enforce(check_mode)
-    plan, problem = plan_of(outcomes), sentence(outcomes)
+    plan, problem = plan_of(outcomes), failure_message(outcomes)
     result = {
         "changed": plan.changed,
         "diff": plan.diff(),

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: s3_guard_info
-short_description: Say how well S3 buckets are guarded
+short_description: Report the posture of S3 buckets
 version_added: 0.1.0
 author:
   - twinguard.hardening contributors (@twinguard)
 description:
-  - Reads every bucket of the account, or those named, and judges what is effective, all settings taken together.
-  - What a missing permission hides is V(unknown) for that check alone, and never a pass.
-  - Measures by a strict baseline, private, encrypted, TLS 1.2, versioned, logged, unless O(policy) says otherwise.
+  - Reads every bucket of the account, or those named, and judges what is in force, all settings taken together.
+  - A setting that cannot be read for lack of a permission is V(unknown), and never a pass.
+  - Compares with a strict baseline (private, encrypted, TLS 1.2, versioned, logged), unless O(policy) is given.
 extends_documentation_fragment:
   - twinguard.hardening._attributes.INFO
   - twinguard.hardening._s3
@@ -29,7 +29,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Read how well the buckets are guarded
+- name: Read the posture of the buckets
   twinguard.hardening.s3_guard_info:
     profile: audit
   register: posture
@@ -47,19 +47,19 @@ controls:
   type: list
   elements: dict
 findings:
-  description: What fails or is unknown, the worst first, with C(severity) and C(remediation).
+  description: Controls that fail or are unknown, worst first, with C(severity) and C(remediation).
   returned: when the store could be reached
   type: list
   elements: dict
 buckets:
   description:
-    - What was read of each bucket, and whether it is C(public), all settings taken together.
-    - What could not be read is in C(unread), with the reason.
+    - The state of each bucket, and whether it is C(public), all settings taken together.
+    - Settings that could not be read are in C(unread), with the reason.
   returned: when the store could be reached
   type: list
   elements: dict
 account:
-  description: Number of the account; V(null) where the store does not tell.
+  description: Number of the account; V(null) if the store does not report it.
   returned: when the store could be reached
   type: str
 calls:
@@ -85,7 +85,7 @@ def audit(run: Run, _check_mode: bool) -> dict[str, Any]:
         "changed": False,
         "controls": controls,
         "findings": advice(controls),
-        "buckets": [one.portrait for one in outcomes if one.portrait is not None],
+        "buckets": [one.state for one in outcomes if one.state is not None],
         "account": run.store.account,
     }
 

@@ -142,9 +142,9 @@ def test_what_ceph_lacks_is_not_applicable_with_the_reason_and_the_rest_is_in_fo
         for one in result(run, CEPH)["controls"]
         if one["resource"] in ("twin-models", "account")
     }
-    assert reasons["bucket.logging"] == "this store has no PutBucketLogging (405 MethodNotAllowed)"
-    assert "this store refuses PutBucketEncryption" in reasons["bucket.encryption"]
-    assert "does not tell whose account" in reasons["bucket.account_public_access"]
+    assert reasons["bucket.logging"] == "this store does not support PutBucketLogging (405 MethodNotAllowed)"
+    assert "this store does not support PutBucketEncryption" in reasons["bucket.encryption"]
+    assert "does not report the account" in reasons["bucket.account_public_access"]
 
 
 def test_check_mode_cannot_know_what_ceph_will_refuse_and_says_nothing_else() -> None:
@@ -161,7 +161,7 @@ def test_a_policy_that_ceph_takes_for_public_fails_its_bucket_by_name_and_stays(
         s3.put_bucket_policy(Bucket="twin-shared", Policy=shared_policy())
         run = converge(CEPH).expect_failure([CEPH])
         assert "twin-shared: policy: access denied on PutBucketPolicy" in run.failure(CEPH)
-        assert "may take the policy for public" in run.failure(CEPH)
+        assert "may consider the policy public" in run.failure(CEPH)
         assert list(policy_of(s3, "twin-shared")) == ["Given"]
         assert statuses(run, CEPH, "twin-shared")["bucket.transport"] == "fail"
         assert statuses(run, CEPH, "twin-models")["bucket.transport"] == "pass"
@@ -204,5 +204,5 @@ def test_the_journal_of_a_host_tells_of_a_run_and_holds_no_secret() -> None:
 
 def test_a_wrong_secret_is_one_sentence() -> None:
     run = converge(CEPH, secret_key="not-the-secret-of-molecule").expect_failure([CEPH])
-    assert "the secret key does not belong to the access key" in run.failure(CEPH)
+    assert "the secret key does not match the access key" in run.failure(CEPH)
     assert "\n" not in run.failure(CEPH)

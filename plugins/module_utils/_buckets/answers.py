@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a store's answers and errors mean (pure)."""
+"""Interprets the answers and errors of a store (pure)."""
 
 from __future__ import annotations
 
@@ -21,62 +21,66 @@ _GROUPS = {**EVERYONE, "http://acs.amazonaws.com/groups/s3/LogDelivery": LOG_DEL
 _DENIED = {"AccessDenied", "AllAccessDisabled", "AccessDeniedException", "Forbidden", "403"}
 _UNSUPPORTED = {"NotImplemented", "MethodNotAllowed", "NotSupported", "UnsupportedOperation"}
 _UNSUPPORTED |= {"XNotImplemented", "UnknownOperationException", "405", "501"}
-# What a store says of settings that it does not have at all. Ours hold nothing else that could be invalid.
+# Error codes of stores for settings that they do not have. Our requests contain nothing else that could be invalid.
 _REFUSED = {"InvalidArgument", "InvalidRequest", "MalformedXML", "MissingContentLength"}
 FATAL = {
-    "InvalidAccessKeyId": "the access key is not known",
-    "SignatureDoesNotMatch": "the secret key does not belong to the access key",
+    "InvalidAccessKeyId": "the store does not know the access key",
+    "SignatureDoesNotMatch": "the secret key does not match the access key",
     "ExpiredToken": "the session token has expired",
     "ExpiredTokenException": "the session token has expired",
     "InvalidToken": "the session token is not valid",
-    "InvalidClientTokenId": "the access key is not known",
-    "UnrecognizedClientException": "the access key is not known",
+    "InvalidClientTokenId": "the store does not know the access key",
+    "UnrecognizedClientException": "the store does not know the access key",
     "AuthorizationHeaderMalformed": "the region is wrong for this endpoint",
-    "RequestTimeTooSkewed": "this host's clock is wrong",
+    "RequestTimeTooSkewed": "the clock of the host that runs this module is wrong",
 }
-"""Errors that every further call would meet as well."""
+"""Errors that every further call would return too."""
 NO_BUCKET = "NoSuchBucket"
 ACCOUNT = "account"
-NONSENSE = "nonsense"
-"""An answer to another question: AWS never gives it, and others do when they ignore what they do not know."""
+UNEXPECTED = "unexpected"
+"""An answer to another request. AWS never gives it; other stores do when they ignore request parameters."""
 
 
 def meaning(operation: str, code: str, status: int, message: str, absent: str = "") -> Answer:
-    """What an error says about the setting that was asked for."""
+    """What an error means for the requested setting."""
     if absent and code == absent:
         return Answer(ABSENT)
     if code in _DENIED or status == 403:
         return Answer(DENIED, reason=f"access denied on {operation}")
     if code in _UNSUPPORTED or status in (405, 501):
-        return Answer(UNSUPPORTED, reason=f"this store has no {operation} ({status} {code})")
+        return Answer(
+            UNSUPPORTED, reason=f"this store does not support {operation} ({status} {code})"
+        )
     if code == NO_BUCKET:
-        return Answer(FAILED, reason="there is no such bucket")
+        return Answer(FAILED, reason="the bucket does not exist")
     text = " ".join(f"{code}: {message}".split())
     return Answer(FAILED, reason=f"{operation} failed: {text}")
 
 
 def without_setting(code: str, status: int, setting: str) -> bool:
-    """Whether a store other than AWS refused a setting as such, and not the value that we gave it."""
+    """Whether a store other than AWS does not have a setting at all, and did not just refuse our value."""
     if code in _DENIED or status == 403:
         return False
     if setting == ACCOUNT:
-        # Stores without it take the address for that of an object, and answer all kinds of things.
+        # Stores without it read the address as that of an object, and give various answers.
         return 400 <= status < 500 and code != READS["public_access_block"].absent
     return code in _REFUSED and setting in ("ownership", "public_access_block", "encryption")
 
 
 def value(setting: str, response: Mapping[str, Any]) -> Answer:
-    """The setting out of the store's answer, in the form that everything else works with."""
+    """The setting in the store's answer, in the form that plan and verdicts use."""
     try:
         found = _VALUES[setting](response)
     except (KeyError, IndexError, TypeError) as error:
         operation = READS[setting].operation
-        return Answer(NONSENSE, reason=f"{operation} is answered with something else ({error!r})")
+        return Answer(
+            UNEXPECTED, reason=f"the store gave an unexpected answer to {operation} ({error!r})"
+        )
     return Answer(ABSENT) if found is None else Answer(FOUND, found)
 
 
 def blocks(response: Mapping[str, Any]) -> dict[str, bool]:
-    """The four switches; what is not mentioned is off."""
+    """The four public access blocks; one that is not mentioned is off."""
     given = response["PublicAccessBlockConfiguration"]
     return {name: bool(given.get(name)) for name in BLOCKS}
 

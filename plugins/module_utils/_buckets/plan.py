@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What has to be done to one bucket, in the order in which a strict store takes it (pure)."""
+"""The plan for one bucket: the steps, in an order that a strict store accepts (pure)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PRIVATE = [{"grantee": OWNER, "permission": "FULL_CONTROL"}]
 
 
 class Refusal(HardeningError, ValueError):
-    """One setting that must not or cannot be changed, in one sentence."""
+    """Why one setting must not or cannot be changed, in one sentence."""
 
 
 def _public_access_block(_bucket: str, wanted: Wanted, answers: Answers, _arn: str) -> Step | None:
@@ -36,12 +36,12 @@ def _public_access_block(_bucket: str, wanted: Wanted, answers: Answers, _arn: s
 
 
 def _void(wanted: Wanted, answers: Answers) -> bool:
-    """Whether the ACL counts for nothing now, and will go on to."""
+    """Whether the ACL has no effect, now and after the plan."""
     return acls_disabled(answers) and wanted.ownership in (None, ENFORCED)
 
 
 def _not_private(wanted: Wanted, answers: Answers) -> bool:
-    """Whether an ACL that works, or is going to, grants anything to anybody but the owner."""
+    """Whether an ACL that has an effect, now or after the plan, grants rights to anyone but the owner."""
     acl = answers.get("acl", NOT_READ)
     return not _void(wanted, answers) and acl.known and acl.value != _PRIVATE
 
@@ -52,8 +52,8 @@ def _acl(_bucket: str, wanted: Wanted, answers: Answers, _arn: str) -> Step | No
     found = answers["acl"].value
     if any(grant["grantee"] == LOG_DELIVERY for grant in found):
         raise Refusal(
-            "its ACL lets S3 deliver access logs, which would end; "
-            "allow logging.s3.amazonaws.com in its policy and remove that grant first"
+            "its ACL lets S3 deliver access logs, and a private ACL would stop that; "
+            "allow logging.s3.amazonaws.com in the bucket's policy and remove that grant first"
         )
     return Step("acl", "PutBucketAcl", {"ACL": "private"}, found, _PRIVATE)
 
@@ -64,8 +64,8 @@ def _ownership(_bucket: str, wanted: Wanted, answers: Answers, _arn: str) -> Ste
         return None
     if wanted.ownership == ENFORCED and not wanted.acl and _not_private(wanted, answers):
         raise Refusal(
-            "its ACL grants others than the owner, and ACLs cannot be disabled before it is private; "
-            "set acl: private as well, or except bucket.ownership too"
+            "its ACL grants rights to others than the owner, and ACLs can be disabled only when it is private; "
+            "set acl: private as well, or add an exception for bucket.ownership"
         )
     rules = {"Rules": [{"ObjectOwnership": wanted.ownership}]}
     arguments = {"OwnershipControls": rules}
@@ -87,7 +87,7 @@ def _encryption(_bucket: str, wanted: Wanted, answers: Answers, _arn: str) -> St
     default = {"SSEAlgorithm": made["algorithm"]}
     if made["kms_key_id"]:
         default["KMSMasterKeyID"] = made["kms_key_id"]
-    # What else the rule says, such as blocked kinds of encryption, is not ours.
+    # Other parts of the rule, such as blocked encryption types, are not managed here.
     made_rule = {**rule, "ApplyServerSideEncryptionByDefault": default}
     made_rule["BucketKeyEnabled"] = made["bucket_key"]
     arguments = {"ServerSideEncryptionConfiguration": {"Rules": [made_rule]}}
@@ -106,13 +106,13 @@ def _policy(bucket: str, wanted: Wanted, answers: Answers, partition: str) -> St
         text = dump_policy(merged)
     except PolicyError as error:
         raise Refusal(str(error)) from error
-    surely = open_statements(found, unconditional=True)
-    public = surely or answers.get("policy_status", NOT_READ).value
+    unconditional = open_statements(found, unconditional=True)
+    public = unconditional or answers.get("policy_status", NOT_READ).value
     if public and _will_block(wanted, answers):
-        names = ", ".join(surely or open_statements(found))
+        names = ", ".join(unconditional or open_statements(found))
         raise Refusal(
-            f"its policy is public ({names}), and where public access is blocked a store takes no public policy; "
-            "remove that statement, or give an exception for bucket.public_access"
+            f"its policy is public ({names}), and a store that blocks public access accepts no public policy; "
+            "remove that statement, or add an exception for bucket.public_access"
         )
     return Step("policy", "PutBucketPolicy", {"Policy": text}, found, merged)
 
@@ -128,7 +128,7 @@ def _versioning(_bucket: str, wanted: Wanted, answers: Answers, _arn: str) -> St
         return None
     if found["mfa_delete"] == "Enabled":
         raise Refusal(
-            "its versioning is protected by MFA delete; change it by hand with the device"
+            "its versioning is protected by MFA delete; change it by hand with the MFA device"
         )
     arguments = {"VersioningConfiguration": {"Status": want}}
     return Step("versioning", "PutBucketVersioning", arguments, found["status"], want)
@@ -157,7 +157,7 @@ def _lifecycle(_bucket: str, wanted: Wanted, answers: Answers, _arn: str) -> Ste
     elif ours and abort_days({"rules": ours}) == days:
         return None
     else:
-        # A store takes either the old form of rules or the new one, not both.
+        # A store accepts either the old form of rules or the new one, not both.
         old_form = any("Filter" not in rule and "Prefix" in rule for rule in others)
         scope = {"Prefix": ""} if old_form else {"Filter": {"Prefix": ""}}
         abort = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": days}}
@@ -191,14 +191,14 @@ def decide(
     partition: str = "aws",
     only: Collection[str] | None = None,
 ) -> Decision:
-    """The steps that are left to do, in their order; none when the bucket is as wanted."""
+    """The steps that bring the bucket to the policy, in order; none when it is as wanted."""
     steps, refusals = [], []
     for setting in wanted.settings():
         if only is not None and setting not in only:
             continue
-        blind = _blind(setting, wanted, answers)
-        if blind is not None:
-            refusals += [(setting, blind)] if blind else []
+        unread = _unread(setting, wanted, answers)
+        if unread is not None:
+            refusals += [(setting, unread)] if unread else []
             continue
         try:
             step = _PLANNERS[setting](bucket, wanted, answers, partition)
@@ -207,23 +207,23 @@ def decide(
             continue
         steps += [step] if step else []
     if acls_disabled(answers) and not _void(wanted, answers):
-        # No store takes an ACL before ACLs are enabled.
+        # Stores accept an ACL only once ACLs are enabled.
         steps.sort(key=lambda step: step.setting == "acl")
     return Decision(tuple(steps), tuple(refusals))
 
 
-def _blind(setting: str, wanted: Wanted, answers: Answers) -> str | None:
-    """Why nothing can be planned; empty where the store has no such setting, None where all is known."""
+def _unread(setting: str, wanted: Wanted, answers: Answers) -> str | None:
+    """Why nothing can be planned: '' if the store does not have the setting; None if it was read."""
     if setting == "acl" and _void(wanted, answers):
         return None
     answer = answers.get(setting, NOT_READ)
     if answer.kind == UNSUPPORTED:
         return ""
-    return None if answer.known else f"left as it is: {answer.reason}"
+    return None if answer.known else f"not changed, because it could not be read: {answer.reason}"
 
 
 def first_reads(wanted: Wanted) -> list[str]:
-    """What to ask for at once; an ACL depends on the ownership and is asked for after it."""
+    """The settings to read first; the ACL depends on the ownership and is read after it."""
     settings = set(wanted.settings())
     if "acl" in settings:
         settings.add("ownership")
@@ -231,32 +231,32 @@ def first_reads(wanted: Wanted) -> list[str]:
 
 
 def needs_acl(wanted: Wanted, answers: Answers) -> bool:
-    """Whether the ACL matters: it is void where ownership is enforced, and asking costs a request."""
+    """Whether to read the ACL: it has no effect where ownership is enforced, and reading it costs a request."""
     asked = {"acl", "ownership"} & set(wanted.settings())
     return bool(asked) and not _void(wanted, answers)
 
 
 def needs_policy_status(decision: Decision, answers: Answers) -> bool:
-    """Whether the store has to say if a policy is public: it is to be written, and only conditions close it."""
+    """Whether to ask the store if the policy is public: it is to be written, and only its conditions restrict it."""
     if "PutBucketPolicy" not in [step.operation for step in decision.steps]:
         return False
     return bool(open_statements(parse_policy(answers["policy"].value)))
 
 
 def hint(step: Step, wanted: Wanted) -> str:
-    """What a refused step may be due to, beside a missing permission."""
+    """A possible cause, other than a missing permission, why the store refused a step."""
     if step.operation != "PutBucketPolicy" or not step.before or not wanted.public_access_block:
         return ""
-    return "; the store may take the policy for public, which it refuses while public access is blocked"
+    return "; the store may consider the policy public, and it refuses public policies while public access is blocked"
 
 
 def change(bucket: str, step: Step) -> Change:
-    """The step as plan and diff show it."""
+    """The step in the form that plan and diff show."""
     return Change(f"s3://{bucket} {step.setting}", pretty(step.before), pretty(step.after))
 
 
 def pretty(value: Any) -> str | None:
-    """A value as plans and diffs show it."""
+    """A value in the form that plans and diffs show."""
     if value is None:
         return None
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=str) + "\n"

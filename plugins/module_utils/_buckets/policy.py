@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The policy over all buckets: what an option means, which bucket wants what, and what is excepted (pure)."""
+"""The policy for all buckets: its options, the settings wanted of each bucket, and the exceptions (pure)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BASELINE: Mapping[str, Any] = {
     "logging": {},
     "abort_incomplete_multipart_days": 7,
 }
-"""What an audit measures by where nothing else is said; an empty dictionary takes any value."""
+"""The policy of an audit for settings that are not given; an empty dictionary accepts any value."""
 PRESERVE = "preserve"
 ACCOUNT = "bucket.account_public_access"
 _NAMES = tuple(one.name for one in fields(Wanted))
@@ -42,7 +42,7 @@ _KMS = re.compile(
 
 @dataclass(frozen=True)
 class Exemption:
-    """A control that is given up for some buckets until a day, with the reason."""
+    """A control that is not enforced on some buckets until a date, with the reason."""
 
     pattern: str
     control: str
@@ -51,7 +51,7 @@ class Exemption:
     expired: bool
 
     def covers(self, bucket: str) -> bool:
-        """Whether it is about this bucket."""
+        """Whether it applies to this bucket."""
         return fnmatch.fnmatchcase(bucket, self.pattern)
 
 
@@ -66,7 +66,7 @@ class Guard:
     account: bool
 
     def wanted(self, bucket: str) -> Wanted:
-        """What the policy wants of this bucket; a later override counts more."""
+        """The settings wanted of this bucket; a later override takes precedence."""
         made = dict(self.base)
         for patterns, given in self.overrides:
             if any(fnmatch.fnmatchcase(bucket, pattern) for pattern in patterns):
@@ -82,29 +82,29 @@ class Guard:
         return Wanted(**made)
 
     def exempted(self, bucket: str) -> tuple[Exemption, ...]:
-        """What is excepted for this bucket, expired or not."""
+        """The exceptions for this bucket, expired or not."""
         return tuple(
             one for one in self.exemptions if one.control != ACCOUNT and one.covers(bucket)
         )
 
     def account_exempted(self) -> tuple[Exemption, ...]:
-        """What is excepted for the account as a whole."""
+        """The exceptions for the account as a whole."""
         return tuple(one for one in self.exemptions if one.control == ACCOUNT)
 
     def enforced(self, bucket: str, wanted: Wanted) -> tuple[str, ...]:
-        """The settings that may be changed: those that no exception, even an expired one, is about."""
-        excepted = {one.control for one in self.exempted(bucket)}
-        return tuple(name for name in wanted.settings() if CONTROLS[name] not in excepted)
+        """The settings that may be changed: those without an exception, even an expired one."""
+        exempted = {one.control for one in self.exempted(bucket)}
+        return tuple(name for name in wanted.settings() if CONTROLS[name] not in exempted)
 
 
 def kept(wanted: Wanted, enforced: Sequence[str]) -> Wanted:
-    """The policy without what an exception keeps as it is and other settings depend on."""
+    """The policy without those settings that have an exception and that other settings depend on."""
     left = {name: None for name in ("acl", "public_access_block") if name not in enforced}
     return replace(wanted, **left)
 
 
 def guard(params: Mapping[str, Any], today: datetime.date, audit: bool = False) -> Guard:
-    """The options as a Guard. Raises ControlError for what does not make sense."""
+    """The options as a Guard. Raises ControlError for options that contradict each other or cannot work."""
     base = _given(params.get("policy") or {}, "policy")
     if audit:
         base = {**BASELINE, **base}
@@ -121,7 +121,7 @@ def guard(params: Mapping[str, Any], today: datetime.date, audit: bool = False) 
         tuple(_patterns(params["buckets"], "buckets")), base, tuple(overrides), exemptions, account
     )
     if not audit and not account and not base and not any(given for _who, given in overrides):
-        raise ControlError("policy", {}, "it wants nothing", "give at least one setting")
+        raise ControlError("policy", {}, "no setting is given", "give at least one setting")
     _refuse_open(made)
     return made
 
@@ -131,12 +131,12 @@ def _account_excepted(exemptions: Iterable[Exemption]) -> bool:
 
 
 def _open(option: str, control: str) -> ControlError:
-    fix = f"leave it out, or add an entry to 'exceptions' for {control} with reason and expires"
-    return ControlError(option, False, "public access may stay open only by an exception", fix)
+    fix = f"leave the option out, or add an entry for {control} with reason and expires to 'exceptions'"
+    return ControlError(option, False, "false needs an exception", fix)
 
 
 def _refuse_open(made: Guard) -> None:
-    """An open door needs a name on it: public_access_block false without an exception is refused."""
+    """public_access_block: false needs an exemption: refuse it without one."""
     allowed = [one.pattern for one in made.exemptions if one.control == "bucket.public_access"]
     if made.base.get("public_access_block") is False and not set(made.patterns) <= set(allowed):
         raise _open("policy.public_access_block", "bucket.public_access")
@@ -148,26 +148,26 @@ def _refuse_open(made: Guard) -> None:
 def _patterns(names: Sequence[str], option: str) -> list[str]:
     if not names:
         raise ControlError(
-            option, names, "it names no bucket", "give names or patterns, '*' for all"
+            option, names, "no bucket is given", "give names or patterns, '*' for all"
         )
     for name in names:
         if not _PATTERN.fullmatch(name):
             raise ControlError(
                 option,
                 name,
-                "no bucket has such a name",
+                "not a valid name or pattern of buckets",
                 "give a name or a pattern such as models-*",
             )
     return list(dict.fromkeys(names))
 
 
 def is_pattern(name: str) -> bool:
-    """Whether the name stands for several buckets."""
+    """Whether the name is a pattern that can match several buckets."""
     return any(character in name for character in "*?[")
 
 
 def common_prefix(patterns: Sequence[str]) -> str:
-    """What all names that are looked for begin with, so that a store lists no others."""
+    """The common prefix of all patterns, so that the store lists no more buckets than needed."""
     literal = [re.split(r"[*?\[]", pattern)[0] for pattern in patterns]
     shortest, longest = min(literal), max(literal)
     length = 0
@@ -179,7 +179,7 @@ def common_prefix(patterns: Sequence[str]) -> str:
 
 
 def select(patterns: Sequence[str], names: Iterable[str]) -> list[str]:
-    """Those of the names that are asked for, in order."""
+    """The names that match a pattern, sorted."""
     return sorted(
         name
         for name in names
@@ -195,13 +195,13 @@ def _given(options: Mapping[str, Any], where: str) -> dict[str, Any]:
         raise ControlError(
             where + ".logging.bucket",
             target["bucket"],
-            "no bucket has such a name",
-            "give its name",
+            "not a valid bucket name",
+            "give the name of the bucket that receives the logs",
         )
     days = given.get("abort_incomplete_multipart_days")
     if days is not None and not 0 <= days <= 3650:
         option = where + ".abort_incomplete_multipart_days"
-        raise ControlError(option, days, "not a sensible number of days", "give 0 to 3650")
+        raise ControlError(option, days, "out of range", "give 0 to 3650 days")
     return given
 
 
@@ -210,13 +210,15 @@ def _check_encryption(wanted: Mapping[str, Any] | None, option: str) -> None:
         return
     key, algorithm = wanted.get("kms_key_id"), wanted["algorithm"]
     if key and algorithm == "AES256":
-        fix = "use algorithm aws:kms or leave the key out"
-        raise ControlError(option + ".kms_key_id", key, "AES256 takes no key of KMS", fix)
+        fix = "set algorithm to aws:kms, or leave kms_key_id out"
+        raise ControlError(
+            option + ".kms_key_id", key, "algorithm AES256 does not use a KMS key", fix
+        )
     if key and not _KMS.fullmatch(key):
         fix = "give arn:aws:kms:<region>:<account>:key/<id>, a key id or alias/<name>"
-        raise ControlError(option + ".kms_key_id", key, "this is not a key of KMS", fix)
+        raise ControlError(option + ".kms_key_id", key, "not a KMS key", fix)
     if wanted.get("bucket_key") and algorithm != "aws:kms":
-        fix = "use it with algorithm aws:kms"
+        fix = "set algorithm to aws:kms, or leave bucket_key out"
         raise ControlError(option + ".bucket_key", True, "only aws:kms has bucket keys", fix)
 
 
@@ -228,7 +230,7 @@ def _exemptions(given: Sequence[Mapping[str, Any]], today: datetime.date) -> Ite
             raise ControlError(option + ".control", one["control"], "no such control", fix)
         if not one["reason"].strip():
             fix = "say in one sentence why the bucket may differ"
-            raise ControlError(option + ".reason", one["reason"], "there is no reason", fix)
+            raise ControlError(option + ".reason", one["reason"], "no reason is given", fix)
         try:
             expires = datetime.date.fromisoformat(one["expires"])
         except ValueError as error:
@@ -244,7 +246,7 @@ def findings(
     exemptions: Sequence[Exemption],
     problems: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
-    """Verdicts as the report shows them: with what went wrong, and with what is excepted."""
+    """The findings from the verdicts, with errors and exceptions taken into account."""
     by_control = {CONTROLS.get(name, name): text for name, text in (problems or {}).items()}
     found = []
     for verdict in verdicts:
@@ -254,7 +256,7 @@ def findings(
         if valid and status != "pass":
             evidence["found"] = f"{status}: {reason}"
             status = "not_applicable"
-            reason = f"excepted until {valid[0].expires.isoformat()}: {valid[0].reason}"
+            reason = f"exempt until {valid[0].expires.isoformat()}: {valid[0].reason}"
         elif problem and status != "pass":
             reason = f"{reason}; {problem}"
         found.append(finding(verdict.control, bucket, status, reason, evidence))
@@ -264,14 +266,14 @@ def findings(
 def _of_exemption(bucket: str, one: Exemption) -> dict[str, Any]:
     day, evidence = one.expires.isoformat(), {"control": one.control, "pattern": one.pattern}
     if one.expired:
-        reason = f"the exception from {one.control} ended on {day}: {one.reason}"
+        reason = f"the exception for {one.control} expired on {day}: {one.reason}"
         return finding("bucket.exception", bucket, "fail", reason, evidence)
-    reason = f"{one.control} is excepted until {day}: {one.reason}"
+    reason = f"{one.control} is exempt until {day}: {one.reason}"
     return finding("bucket.exception", bucket, "pass", reason, evidence)
 
 
 def advice(controls: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What does not hold, the worst first, with what to do about it."""
+    """The controls that fail or are unknown, worst first, with a remedy for each."""
     rows = [
         {
             "bucket": one["resource"],

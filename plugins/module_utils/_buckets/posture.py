@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a bucket's answers amount to: what is in force, and how it compares with what is wanted (pure)."""
+"""The posture of a bucket: what is in force, compared with the policy (pure)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ NOT_READ = Answer(FAILED, reason="not read")
 _NONE_ON = dict.fromkeys(BLOCKS, False)
 _FLAG_WORDS = {
     "BlockPublicAcls": "new public ACLs",
-    "IgnorePublicAcls": "present public ACLs",
+    "IgnorePublicAcls": "existing public ACLs",
     "BlockPublicPolicy": "new public policies",
     "RestrictPublicBuckets": "access through a public policy",
 }
 
 
 class Verdict(NamedTuple):
-    """How one control of one bucket stands."""
+    """The status of one control on one bucket."""
 
     control: str
     status: str
@@ -34,7 +34,7 @@ class Verdict(NamedTuple):
 
 
 class Exposure(NamedTuple):
-    """Whether the public can reach a bucket (None: it could not be read), and through what."""
+    """Whether a bucket is public (None: unknown), through which grants and statements, and what could not be read."""
 
     public: Optional[bool]
     through: Tuple[str, ...]
@@ -43,29 +43,29 @@ class Exposure(NamedTuple):
 
 REMEDIES = {
     "bucket.public_access": "block public access (public_access_block: true) or remove the public grant or statement",
-    "bucket.acl": "set acl: private, which disables ACLs unless ownership says otherwise",
+    "bucket.acl": "set acl: private, which also disables ACLs unless ownership is given",
     "bucket.ownership": "set ownership: BucketOwnerEnforced",
-    "bucket.encryption": "set encryption with the algorithm that data of this kind needs",
+    "bucket.encryption": "set encryption with the algorithm that this data requires",
     "bucket.transport": "set deny_insecure_transport: true and minimum_tls: '1.2'",
     "bucket.versioning": "set versioning: enabled",
-    "bucket.logging": "set logging to a bucket that accepts logging.s3.amazonaws.com",
+    "bucket.logging": "set logging to a bucket whose policy lets logging.s3.amazonaws.com write",
     "bucket.lifecycle": "set abort_incomplete_multipart_days: 7",
     "bucket.account_public_access": "set account_public_access_block: true",
     "bucket.exception": "renew the exception with a new date and reason, or remove it and enforce the control",
 }
-"""What to do about a control that fails, in the options of s3_guard."""
+"""The remedy for each control that fails, in terms of the options of s3_guard."""
 
 
 def _flags(answer: Answer) -> Mapping[str, bool | None]:
     if answer.known:
         return answer.value or _NONE_ON
-    # A store that has no such thing blocks nothing.
+    # A store without this setting blocks nothing.
     unknown = False if answer.kind == UNSUPPORTED else None
     return dict.fromkeys(BLOCKS, unknown)
 
 
 def effective_blocks(answers: Answers, account: Answer) -> dict[str, bool | None]:
-    """Each switch as it works: on when bucket or account has it on; None when that is not known."""
+    """Each block as it takes effect: on if bucket or account has it on; None if that is unknown."""
     both = [_flags(answers.get("public_access_block", NOT_READ)), _flags(account)]
     found: dict[str, bool | None] = {}
     for name in BLOCKS:
@@ -83,7 +83,7 @@ def public_grants(answers: Answers) -> list[str]:
 
 
 def acls_disabled(answers: Answers) -> bool:
-    """Whether the bucket owner's rights are all there is."""
+    """Whether ACLs are disabled, so that only the owner and the policy grant rights."""
     return bool(answers.get("ownership", NOT_READ).value == ENFORCED)
 
 
@@ -97,14 +97,14 @@ def _public_policy(answers: Answers) -> bool | None:
         document = parse_policy(policy.value)
     except PolicyError:
         return None
-    # Without the store's own word only the clear cases count.
+    # If the store does not say, only policies that are certainly public or private are judged.
     if open_statements(document, unconditional=True):
         return True
     return None if open_statements(document) else False
 
 
 def exposure(answers: Answers, account: Answer) -> Exposure:
-    """Whether the public can reach the bucket, all settings taken together."""
+    """Whether the bucket is public, all settings taken together."""
     flags = effective_blocks(answers, account)
     through, unread = [], []
 
@@ -122,7 +122,7 @@ def exposure(answers: Answers, account: Answer) -> Exposure:
         through.append("policy: " + ", ".join(_named(answers)))
 
     if through and None in (flags["IgnorePublicAcls"], flags["RestrictPublicBuckets"]):
-        # Something would let the public in, and what might stop it could not be read.
+        # Something would let the public in, and a block that might prevent it could not be read.
         unread += [one.reason for one in (answers.get("public_access_block", NOT_READ), account)]
         return Exposure(None, tuple(through), tuple(filter(None, unread)))
     public = True if through else None if unread else False
@@ -132,9 +132,9 @@ def exposure(answers: Answers, account: Answer) -> Exposure:
 def _named(answers: Answers) -> list[str]:
     policy = answers.get("policy", NOT_READ)
     try:
-        return open_statements(parse_policy(policy.value)) or ["public by its status"]
+        return open_statements(parse_policy(policy.value)) or ["public, says the store"]
     except PolicyError:
-        return ["public by its status"]
+        return ["public, says the store"]
 
 
 def _unread(control: str, answer: Answer) -> Verdict | None:
@@ -152,7 +152,9 @@ def _public_access(answers: Answers, _wanted: Wanted, account: Answer, _bucket: 
         reason = "the public has access through " + "; ".join(found.through)
         return Verdict(control, "fail", reason, {**evidence, "through": list(found.through)})
     if all(flags.values()):
-        return Verdict(control, "pass", "not public, and all four blocks are on", evidence)
+        return Verdict(
+            control, "pass", "not public, and all four public access blocks are on", evidence
+        )
     own = answers.get("public_access_block", NOT_READ)
     if own.kind == UNSUPPORTED:
         return Verdict(control, "not_applicable", own.reason, evidence)
@@ -160,7 +162,7 @@ def _public_access(answers: Answers, _wanted: Wanted, account: Answer, _bucket: 
         reason = "; ".join(one.reason for one in (own, account) if not one.known)
         return Verdict(control, "unknown", reason, evidence)
     missing = ", ".join(_FLAG_WORDS[name] for name in BLOCKS if not flags[name])
-    return Verdict(control, "fail", f"nothing blocks {missing}", evidence)
+    return Verdict(control, "fail", f"no public access block is on for {missing}", evidence)
 
 
 def _acl(answers: Answers, _wanted: Wanted, _account: Answer, _bucket: str) -> Verdict:
@@ -172,13 +174,15 @@ def _acl(answers: Answers, _wanted: Wanted, _account: Answer, _bucket: str) -> V
     evidence = {"grants": answer.value}
     grants = public_grants(answers)
     if grants:
-        meant = "; ".join(f"{name} is {_GROUP_WORDS[name]}" for name in _groups(grants))
-        return Verdict(control, "fail", f"the ACL grants {', '.join(grants)} ({meant})", evidence)
+        meaning = "; ".join(f"{name} is {_GROUP_WORDS[name]}" for name in _groups(grants))
+        return Verdict(control, "fail", f"the ACL grants {', '.join(grants)} ({meaning})", evidence)
     others = [one for one in answer.value if one["grantee"] != "owner"]
     if others:
         names = ", ".join(f"{one['grantee']} {one['permission']}" for one in others)
-        return Verdict(control, "fail", f"the ACL grants others than the owner: {names}", evidence)
-    return Verdict(control, "pass", "the ACL grants the owner alone", evidence)
+        return Verdict(
+            control, "fail", f"the ACL grants rights to others than the owner: {names}", evidence
+        )
+    return Verdict(control, "pass", "the ACL grants rights to the owner only", evidence)
 
 
 _GROUP_WORDS = {
@@ -203,7 +207,7 @@ def _ownership(answers: Answers, wanted: Wanted, _account: Answer, _bucket: str)
 
 
 def encryption_of(rule: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Algorithm, key and use of a bucket key out of the rule."""
+    """Algorithm, key and use of a bucket key in the rule."""
     default = (rule or {}).get("ApplyServerSideEncryptionByDefault") or {}
     return {
         "algorithm": default.get("SSEAlgorithm"),
@@ -272,7 +276,7 @@ def _logging(answers: Answers, wanted: Wanted, _account: Answer, bucket: str) ->
     target = found.get("TargetBucket")
     evidence = {"bucket": target, "prefix": found.get("TargetPrefix")}
     if want and want.get("bucket") == bucket:
-        reason = "it is the bucket that takes the logs; logging into itself would never end"
+        reason = "this bucket receives the logs; logging its own requests into it would never end"
         return Verdict(control, "not_applicable", reason, evidence)
     if not target:
         return Verdict(control, "fail", "requests are not logged", evidence)
@@ -285,7 +289,7 @@ def _logging(answers: Answers, wanted: Wanted, _account: Answer, bucket: str) ->
 
 
 def abort_days(lifecycle: Mapping[str, Any] | None) -> int | None:
-    """After how many days an upload that was never finished is removed anywhere in the bucket."""
+    """After how many days unfinished uploads are removed in the whole bucket."""
     found = []
     for rule in (lifecycle or {}).get("rules", []):
         days = (rule.get("AbortIncompleteMultipartUpload") or {}).get("DaysAfterInitiation")
@@ -306,10 +310,12 @@ def _lifecycle(answers: Answers, wanted: Wanted, _account: Answer, _bucket: str)
     if want == 0:
         return Verdict(control, "pass", "unfinished uploads are left alone, as wanted", evidence)
     if days is None:
-        return Verdict(control, "fail", "unfinished uploads stay for ever", evidence)
+        return Verdict(control, "fail", "unfinished uploads are never removed", evidence)
     if want is not None and days > want:
-        return Verdict(control, "fail", f"unfinished uploads stay {days} days", evidence)
-    return Verdict(control, "pass", f"unfinished uploads go after {days} days", evidence)
+        return Verdict(
+            control, "fail", f"unfinished uploads are removed only after {days} days", evidence
+        )
+    return Verdict(control, "pass", f"unfinished uploads are removed after {days} days", evidence)
 
 
 _JUDGES: Mapping[str, Callable[[Answers, Wanted, Answer, str], Verdict]] = {
@@ -325,13 +331,13 @@ _JUDGES: Mapping[str, Callable[[Answers, Wanted, Answer, str], Verdict]] = {
 
 
 def judge(bucket: str, answers: Answers, wanted: Wanted, account: Answer) -> list[Verdict]:
-    """A verdict for each setting that the policy speaks about, in the order of the settings."""
+    """A verdict for each setting in the policy, in the order of the settings."""
     settings = wanted.settings()
     return [_JUDGES[name](answers, wanted, account, bucket) for name in READS if name in settings]
 
 
 def account_verdict(account: Answer) -> Verdict:
-    """How the account's own block of public access stands."""
+    """The verdict on the account's own public access block."""
     control = "bucket.account_public_access"
     unread = _unread(control, account)
     if unread:
@@ -340,11 +346,13 @@ def account_verdict(account: Answer) -> Verdict:
     off = ", ".join(_FLAG_WORDS[name] for name in BLOCKS if not flags[name])
     if off:
         return Verdict(control, "fail", f"the account does not block {off}", flags)
-    return Verdict(control, "pass", "the account blocks public access of all its buckets", flags)
+    return Verdict(control, "pass", "the account blocks public access to all of its buckets", flags)
 
 
-def portrait(bucket: str, region: str | None, answers: Answers, account: Answer) -> dict[str, Any]:
-    """Everything that was read of a bucket, in plain values; what could not be read is named."""
+def bucket_state(
+    bucket: str, region: str | None, answers: Answers, account: Answer
+) -> dict[str, Any]:
+    """The state of a bucket as plain values, with the reason for each setting that could not be read."""
     found = exposure(answers, account)
     shown: dict[str, Any] = {
         "name": bucket,
@@ -369,4 +377,4 @@ def portrait(bucket: str, region: str | None, answers: Answers, account: Answer)
 
 
 CONTROL_IDS = tuple(dict.fromkeys([*CONTROLS.values(), "bucket.account_public_access"]))
-"""What an exception may be about."""
+"""The controls for which an exception can be given."""

@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterable, Mapping
 from .._core.plan import Change, Plan
 from . import plan as plans
 from .policy import Exemption, Guard, findings, guard, kept
-from .posture import Verdict, account_verdict, judge, portrait
+from .posture import Verdict, account_verdict, bucket_state, judge
 from .store_io import S3Error, Store, each
 from .types import (
     ABSENT,
@@ -31,22 +31,22 @@ from .types import (
 _PAUSE = 0.2
 _LONGEST_PAUSE = 3.0
 _SHOWN_FAILURES = 3
-_NONSENSE = (AttributeError, KeyError, TypeError, ValueError)
+_UNUSABLE = (AttributeError, KeyError, TypeError, ValueError)
 
 
 @dataclass
 class Outcome:
-    """What became of one bucket."""
+    """The result for one bucket."""
 
     bucket: str
     controls: list[dict[str, Any]]
     changes: list[Change] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
-    portrait: dict[str, Any] | None = None
+    state: dict[str, Any] | None = None
 
     def shown(self) -> dict[str, Any]:
-        """As the result shows it."""
+        """The form in which the module returns it."""
         settings = [change.key.rsplit(" ", 1)[-1] for change in self.changes]
         return {
             "name": self.bucket,
@@ -69,7 +69,7 @@ class Run:
     # --- enforcing
 
     def enforce(self, check_mode: bool) -> list[Outcome]:
-        """Bring every bucket to the policy; one that fails does not keep the others from it."""
+        """Bring every bucket to the policy; a bucket that fails does not stop the others."""
         names, missing = self._found()
         outcomes = []
         if self.guard.account or self.guard.account_exempted():
@@ -85,12 +85,12 @@ class Run:
         self._regions, missing = self.store.find(list(self.guard.patterns))
         return list(self._regions), [self._missing(*one) for one in sorted(missing.items())]
 
-    def _missing(self, bucket: str, why: Answer) -> Outcome:
-        status = {ABSENT: "fail", UNSUPPORTED: "not_applicable"}.get(why.kind, "unknown")
+    def _missing(self, bucket: str, answer: Answer) -> Outcome:
+        status = {ABSENT: "fail", UNSUPPORTED: "not_applicable"}.get(answer.kind, "unknown")
         wanted, exempted = self.guard.wanted(bucket), self.guard.exempted(bucket)
-        verdicts = [Verdict(CONTROLS[one], status, why.reason, {}) for one in wanted.settings()]
+        verdicts = [Verdict(CONTROLS[one], status, answer.reason, {}) for one in wanted.settings()]
         return Outcome(
-            bucket, findings(bucket, verdicts, exempted), problems={"bucket": why.reason}
+            bucket, findings(bucket, verdicts, exempted), problems={"bucket": answer.reason}
         )
 
     def _guarded(self, bucket: str, check_mode: bool) -> Outcome:
@@ -103,12 +103,12 @@ class Run:
         except S3Error as error:
             self._stopped = str(error)
             outcome.problems["bucket"] = str(error)
-            # What was changed by then could not be proven.
-            unproven = Answer(FAILED, reason=f"was set and cannot be proven: {error}")
+            # Changes made before the error could not be proven.
+            unproven = Answer(FAILED, reason=f"was set, but could not be read back: {error}")
             answers.update(dict.fromkeys(outcome.done, unproven))
-        except _NONSENSE as error:
-            # One bucket that nobody thought of must not hide what was done to the others.
-            outcome.problems["bucket"] = f"its answers cannot be understood: {error!r}"
+        except _UNUSABLE as error:
+            # An unusable answer about one bucket must not hide the results of the others.
+            outcome.problems["bucket"] = f"the store gave an unusable answer: {error!r}"
             unread = Answer(FAILED, reason=outcome.problems["bucket"])
             answers.update(dict.fromkeys(READS, unread))
         if self._stopped is not None and not answers:
@@ -151,7 +151,7 @@ class Run:
         tried = set()
         for step in decision.steps:
             if step.setting == "ownership" and "acl" in outcome.problems:
-                outcome.problems["ownership"] = "left as it is, since the ACL could not be changed"
+                outcome.problems["ownership"] = "not changed, because the ACL could not be changed"
                 continue
             answer = self.store.write(bucket, step, self._regions.get(bucket))
             if answer.kind == FOUND:
@@ -168,7 +168,7 @@ class Run:
     def _prove(
         self, outcome: Outcome, wanted: Wanted, answers: dict[str, Answer], changed: set[str]
     ) -> None:
-        """Read what was changed until it is in force; a store may take its time, but not more than we give it."""
+        """Read the changed settings until they are in force or the timeout is over; a store may be slow."""
         bucket, pause = outcome.bucket, _PAUSE
         deadline = time.monotonic() + self.timeout
         region = self._regions.get(bucket)
@@ -181,15 +181,17 @@ class Run:
             again = plans.decide(
                 bucket, kept(wanted, tuple(changed)), answers, self.store.partition, left
             )
-            left = {step.setting for step in again.steps} | {name for name, _why in again.refusals}
+            left = {step.setting for step in again.steps} | {
+                name for name, _reason in again.refusals
+            }
             if not left or time.monotonic() >= deadline:
                 break
             time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
             pause = min(pause * 2, _LONGEST_PAUSE)
         for setting in left:
-            reason = f"was set and is not in force after {self.timeout:g} s"
+            reason = f"was set, but is not in force after {self.timeout:g} s"
             if not answers[setting].known:
-                reason = f"was set and cannot be proven: {answers[setting].reason}"
+                reason = f"was set, but could not be read back: {answers[setting].reason}"
             outcome.problems[setting] = reason
 
     def _account(self, check_mode: bool) -> Outcome:
@@ -224,7 +226,7 @@ class Run:
             pause = min(pause * 2, _LONGEST_PAUSE)
             answer = self.store.read_account()
         if answer.value != plans.ALL_ON:
-            reason = f"was set and is not in force after {self.timeout:g} s"
+            reason = f"was set, but is not in force after {self.timeout:g} s"
             outcome.problems["account_public_access_block"] = reason
         return answer
 
@@ -259,14 +261,14 @@ class Run:
                 answers.setdefault(name, Answer(FAILED, reason=self._stopped))
         verdicts = judge(bucket, answers, wanted, account)
         found = findings(bucket, verdicts, exempted)
-        shown = portrait(bucket, self._regions.get(bucket), answers, account)
+        state = bucket_state(bucket, self._regions.get(bucket), answers, account)
         problems = {"bucket": self._stopped} if self._stopped else {}
-        return Outcome(bucket, found, problems=problems, portrait=shown)
+        return Outcome(bucket, found, problems=problems, state=state)
 
     def _read_all(self, bucket: str, answers: dict[str, Answer]) -> None:
         for setting in READS:
             if setting == "policy_status" and answers["policy"].kind == ABSENT:
-                answers[setting] = Answer(ABSENT)  # no policy is no public policy
+                answers[setting] = Answer(ABSENT)  # without a policy there is no public policy
                 continue
             answers[setting] = self.store.read(bucket, setting, self._regions.get(bucket))
 
@@ -274,11 +276,11 @@ class Run:
 def _expired(
     exempted: Iterable[Exemption], controls: Iterable[Mapping[str, Any]]
 ) -> dict[str, str]:
-    ended = [one.control for one in exempted if one.expired]
+    expired = [one.control for one in exempted if one.expired]
     return {
-        f"exception from {name}": one["reason"]
+        f"exception for {name}": one["reason"]
         for one in controls
-        for name in ended
+        for name in expired
         if one["id"] == "bucket.exception" and one["evidence"]["control"] == name
     }
 
@@ -292,7 +294,7 @@ def _account_findings(
 def with_store(
     module: Any, work: Callable[[Run, bool], dict[str, Any]], audit: bool = False
 ) -> dict[str, Any]:
-    """Open the store for the module's policy and do the work; return its result and the calls made."""
+    """Open the store for the module's policy and do the work; return its result and the number of calls."""
     params = module.params
     today = datetime.datetime.now(datetime.timezone.utc).date()
     wanted = guard(params, today, audit=audit)
@@ -302,18 +304,18 @@ def with_store(
 
 
 def plan_of(outcomes: Iterable[Outcome]) -> Plan:
-    """All that was changed, or would be."""
+    """All changes that were made, or in check mode would be."""
     return Plan(tuple(change for outcome in outcomes for change in outcome.changes))
 
 
-def sentence(outcomes: list[Outcome]) -> str | None:
-    """What went wrong, in one sentence; None when nothing did."""
+def failure_message(outcomes: list[Outcome]) -> str | None:
+    """What went wrong, in one sentence; None if nothing did."""
     failed = [outcome for outcome in outcomes if outcome.problems]
     if not failed:
         return None
-    told = [
-        f"{one.bucket}: " + ", ".join(f"{name}: {why}" for name, why in one.problems.items())
+    shown = [
+        f"{one.bucket}: " + ", ".join(f"{name}: {reason}" for name, reason in one.problems.items())
         for one in failed[:_SHOWN_FAILURES]
     ]
-    more = f"; and {len(failed) - len(told)} more" if len(failed) > len(told) else ""
-    return f"{len(failed)} of {len(outcomes)} are not as wanted: {'; '.join(told)}{more}"
+    more = f"; and {len(failed) - len(shown)} more" if len(failed) > len(shown) else ""
+    return f"{len(failed)} of {len(outcomes)} are not as wanted: {'; '.join(shown)}{more}"

@@ -28,7 +28,7 @@ CONNECTION_SPEC: dict[str, Any] = {
     "assume_role_external_id": {"type": "str", "no_log": True},
     "max_workers": {"type": "int", "default": 16},
 }
-"""How to reach the store; the names are those of amazon.aws."""
+"""Options for the connection to the store, named as in amazon.aws."""
 
 _POLICY: dict[str, Any] = {
     "acl": {"type": "str", "choices": ["private"]},

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bucket policies: our statements in the midst of others, and what a policy lets through (pure)."""
+"""Bucket policies: merging our statements with others, and judging what a policy allows (pure)."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ _VERSION = "2012-10-17"
 
 
 class PolicyError(HardeningError, ValueError):
-    """A policy that cannot be read or changed without losing something."""
+    """A policy that cannot be parsed, or cannot be changed without losing part of it."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise PolicyError("its policy names a key twice, so that one of both would be lost")
+        raise PolicyError(
+            "its policy has the same key twice, so changing it would lose one of the two values; fix it by hand"
+        )
     return found
 
 
 def parse(text: str | None) -> dict[str, Any] | None:
-    """The policy as data; None where there is none. Raises PolicyError."""
+    """The parsed policy; None if the bucket has no policy. Raises PolicyError."""
     if text is None:
         return None
     try:
@@ -43,12 +45,12 @@ def parse(text: str | None) -> dict[str, Any] | None:
         raise PolicyError("its policy is not a JSON object")
     for statement in statements(document):
         if not isinstance(statement, dict):
-            raise PolicyError("its policy holds a statement that is not a JSON object")
+            raise PolicyError("its policy contains a statement that is not a JSON object")
     return document
 
 
 def statements(document: Mapping[str, Any] | None) -> list[Any]:
-    """The statements; a single one may stand without a list."""
+    """The statements as a list; a policy may have a single one without a list."""
     found = (document or {}).get("Statement") or []
     return list(found) if isinstance(found, list) else [found]
 
@@ -68,7 +70,7 @@ def _own(bucket: str, partition: str, sid: str, condition: Mapping[str, Any]) ->
 def own_statements(
     bucket: str, partition: str, insecure: bool | None, minimum: str | None
 ) -> dict[str, dict[str, Any] | None]:
-    """Ours by Sid; None for one that shall go. What is not managed is not in it."""
+    """Our statements by Sid; None for one to remove. A statement that is not managed is left out."""
     found: dict[str, dict[str, Any] | None] = {}
     if insecure is not None:
         bare = {"Bool": {"aws:SecureTransport": "false"}}
@@ -81,7 +83,7 @@ def own_statements(
 
 
 def canonical(value: Any) -> Any:
-    """One form for what a policy may say in several: stores hand lists of one back as the thing itself."""
+    """A canonical form of a policy: stores return a list with one item as the item itself."""
     if isinstance(value, dict):
         if set(value) == {"AWS"} and value["AWS"] in ("*", ["*"]):
             return ["*"]
@@ -96,7 +98,7 @@ def canonical(value: Any) -> Any:
 def merge(
     document: Mapping[str, Any] | None, own: Mapping[str, dict[str, Any] | None]
 ) -> dict[str, Any] | None:
-    """The policy with our statements as wanted and all others as they were; None for none at all."""
+    """The policy with our statements as wanted and all others unchanged; None if no statement is left."""
     left = dict(own)
     kept = []
     for statement in statements(document):
@@ -104,7 +106,7 @@ def merge(
         if sid not in own:
             kept.append(statement)
             continue
-        wanted = left.pop(sid, None)  # a second one of the same Sid goes
+        wanted = left.pop(sid, None)  # a second one with the same Sid is dropped
         if wanted is not None:
             same = canonical(statement) == canonical(wanted)
             kept.append(statement if same else wanted)
@@ -117,12 +119,12 @@ def merge(
 
 
 def dump(document: Mapping[str, Any]) -> str:
-    """The policy as it is sent. Raises PolicyError when it is longer than a store takes."""
+    """The policy as text for the store. Raises PolicyError when it is too long."""
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
     size = len(text.encode("utf-8"))
     if size > MAX_BYTES:
         raise PolicyError(
-            f"its policy would have {size} bytes with our statements, and {MAX_BYTES} are allowed"
+            f"its policy would have {size} bytes with our statements, but {MAX_BYTES} are allowed; shorten the policy"
         )
     return text
 
@@ -148,7 +150,7 @@ def _denies_all(statement: Mapping[str, Any], bucket: str) -> bool:
 
 
 def _only_condition(statement: Mapping[str, Any], operator: str, key: str) -> str | None:
-    """The value of the one condition that the statement has, if it is this one."""
+    """The value of the statement's condition, if it has this one condition and no other."""
     condition = statement.get("Condition")
     if not isinstance(condition, dict) or list(condition) != [operator]:
         return None
@@ -160,7 +162,7 @@ def _only_condition(statement: Mapping[str, Any], operator: str, key: str) -> st
 
 
 def transport(document: Mapping[str, Any] | None, bucket: str) -> tuple[bool, str | None]:
-    """Whether plain HTTP is denied, and below which TLS version; whoever wrote the statements."""
+    """Whether plain HTTP is denied, and the lowest TLS version that is not; statements of others count too."""
     plain, minimum = False, None
     for statement in statements(document):
         if not _denies_all(statement, bucket):
@@ -174,15 +176,15 @@ def transport(document: Mapping[str, Any] | None, bucket: str) -> tuple[bool, st
 
 
 def version(text: str) -> tuple[int, ...]:
-    """A TLS version to compare; anything else counts as none."""
+    """A TLS version for comparison; any other text is lower than all versions."""
     parts = text.split(".")
     return tuple(int(part) for part in parts) if all(part.isdigit() for part in parts) else ()
 
 
 def open_statements(document: Mapping[str, Any] | None, unconditional: bool = False) -> list[str]:
-    """Statements that allow everyone something, or those that do so on no condition: their Sid or number.
+    """Sids or numbers of statements that allow everyone something; with `unconditional` those without a condition.
 
-    Conditions may close a statement again, such as one on an address. Only the store knows all of them.
+    A condition, such as one on an address, may restrict a statement again. Only the store can evaluate all of them.
     """
     return [
         str(statement.get("Sid") or f"number {number}")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The store: one session, one client per region, each question answered for itself (I/O)."""
+"""The store: one session, one client for each region, and one answer for each request (I/O)."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ else:
     HAS_BOTO3 = True
 
 NO_BOTO3 = (
-    "boto3 is missing for the Python that runs this module; install boto3 there, "
-    "or point ansible_python_interpreter to a Python that has it"
+    "boto3 is not installed for the Python that runs this module; install boto3 for it, "
+    "or set ansible_python_interpreter to a Python that has it"
 )
-OLD_BOTO3 = "boto3 {} is too old for the bucket guard; install boto3 1.36 or newer there"
-_OLDEST = (1, 36)  # the first that can be told to leave the newer checksums out
+OLD_BOTO3 = "boto3 {} is too old for the bucket guard; install boto3 1.36 or newer for the Python that runs this module"
+_OLDEST = (1, 36)  # the first in which the newer checksums can be turned off
 _ATTEMPTS = 7
-_PAGE = 10000  # the most that AWS takes
+_PAGE = 10000  # the maximum of AWS
 _ACCOUNT_HOST = "before-sign.s3-control"
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 class S3Error(HardeningError):
-    """What stops the whole run, in one sentence: no credentials, no endpoint, a wrong region."""
+    """An error that stops the whole run, in one sentence: no credentials, no endpoint, a wrong region."""
 
 
 class Store:
-    """One store, reached with one set of credentials. Safe to be used by many threads."""
+    """One store, used with one set of credentials. Safe for use by several threads."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         if not HAS_BOTO3:
@@ -69,16 +69,16 @@ class Store:
             self._assume_role()
             client = self.client()
         except (errors.BotoCoreError, ValueError) as error:
-            raise S3Error(_sentence(error)) from error
+            raise S3Error(_message(error)) from error
         self.endpoint = str(client.meta.endpoint_url)
         self.custom = "amazonaws." not in (urlsplit(self.endpoint).hostname or "")
         self.partition = str(client.meta.partition)
         self.account: str | None = None
 
     def client(self, region: str | None = None, service: str = "s3") -> Any:
-        """The client for a region; buckets of another one are asked there, without a detour."""
+        """The client for a region; requests for a bucket go to its own region."""
         key = (service, region or self.region)
-        with self._lock:  # creating clients is what threads must not do at once
+        with self._lock:  # boto3 clients must not be created in several threads at once
             if key not in self._clients:
                 self._clients[key] = self._session.client(
                     service,
@@ -102,12 +102,12 @@ class Store:
             max_pool_connections=max(10, int(self._params.get("max_workers") or 16)),
             connect_timeout=10,
             read_timeout=60,
-            # Stores other than AWS refuse the newer checksums, and what is sent here is checked by reading it back.
+            # Stores other than AWS refuse the newer checksums; every change is read back anyway.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            # The options were checked; doing it again costs more than signing.
+            # The options are validated already; validating them again costs more than signing.
             parameter_validation=False,
-            # One text for all: the SDK's own is made twice for each request and costs a tenth of its time.
+            # A fixed text: the SDK builds its own twice for each request, a tenth of the request's time.
             user_agent=f"twinguard.hardening boto3/{boto3.__version__}",
         )
 
@@ -125,7 +125,7 @@ class Store:
             given = self.client(service="sts").assume_role(**arguments)["Credentials"]
         except errors.ClientError as error:
             code, _status, message = _details(error)
-            raise S3Error(f"the role {role} cannot be assumed: {code}: {message}") from error
+            raise S3Error(f"the role {role} could not be assumed: {code}: {message}") from error
         self._clients.clear()
         self._session = boto3.session.Session(
             aws_access_key_id=given["AccessKeyId"],
@@ -134,14 +134,14 @@ class Store:
         )
 
     def _plain_host(self, request: Any, **_rest: Any) -> None:
-        # The SDK puts the account's number before the host name, which only AWS resolves.
+        # The SDK prefixes the host name with the account number; only AWS resolves such names.
         url = urlsplit(request.url)
         number, _dot, host = url.netloc.partition(".")
         if self.custom and number.isdigit() and number == self.account:
             request.url = url._replace(netloc=host).geturl()
 
     def ask(self, operation: str, region: str | None = None, **arguments: Any) -> Mapping[str, Any]:
-        """Call the store. Raises ClientError for what it refuses, S3Error for what every call would meet."""
+        """Call the store. Raises ClientError if it refuses, S3Error for an error that every call would get."""
         service, name = "s3", operation
         if operation.endswith("AccountPublicAccessBlock"):
             service, name = "s3control", operation.replace("Account", "")
@@ -161,23 +161,25 @@ class Store:
             raise
         except errors.BotoCoreError as error:
             if _stops_everything(error):
-                raise S3Error(_sentence(error)) from error
+                raise S3Error(_message(error)) from error
             raise
 
     def _answer(
         self, setting: str, operation: str, absent: str, act: Callable[[], Answer]
     ) -> Answer:
-        """Its answer or what its error means; `setting` is empty when a value of the user's may be wrong."""
+        """The answer of `act`, or the meaning of its error; `setting` is empty if the user's value may be the cause."""
         try:
             answer = act()
         except errors.ClientError as error:
             code, status, message = _details(error)
             if self.custom and answers.without_setting(code, status, setting):
-                return Answer(UNSUPPORTED, reason=f"this store refuses {operation} ({code})")
+                return Answer(
+                    UNSUPPORTED, reason=f"this store does not support {operation} ({code})"
+                )
             return answers.meaning(operation, code, status, message, absent)
         except errors.BotoCoreError as error:
-            return Answer(FAILED, reason=f"{operation} failed: {_sentence(error)}")
-        if answer.kind == answers.NONSENSE:
+            return Answer(FAILED, reason=f"{operation} failed: {_message(error)}")
+        if answer.kind == answers.UNEXPECTED:
             return replace(answer, kind=UNSUPPORTED if self.custom else FAILED)
         return answer
 
@@ -191,7 +193,7 @@ class Store:
         return self._answer(setting, question.operation, question.absent, act)
 
     def write(self, bucket: str, step: Step, region: str | None = None) -> Answer:
-        """Make one change; the answer says whether the store took it. Raises S3Error."""
+        """Make one change; the answer says whether the store accepted it. Raises S3Error."""
 
         def act() -> Answer:
             self.ask(step.operation, region, Bucket=bucket, **step.arguments)
@@ -201,7 +203,7 @@ class Store:
         return self._answer("" if given else step.setting, step.operation, "", act)
 
     def know_account(self) -> str | None:
-        """Learn whose credentials these are; a store that does not tell is no error."""
+        """Find out the account of the credentials; None if the store does not tell."""
         try:
             self.account = str(self.ask("GetCallerIdentity")["Account"])
         except (errors.ClientError, errors.BotoCoreError, KeyError):
@@ -211,7 +213,9 @@ class Store:
     def read_account(self) -> Answer:
         """The account's own block of public access."""
         if not self.account:
-            return Answer(UNSUPPORTED, reason="this store does not tell whose account this is")
+            return Answer(
+                UNSUPPORTED, reason="this store does not report the account of the credentials"
+            )
 
         def act() -> Answer:
             given = self.ask("GetAccountPublicAccessBlock", AccountId=self.account)
@@ -251,7 +255,7 @@ class Store:
             arguments["ContinuationToken"] = page["ContinuationToken"]
 
     def find(self, patterns: list[str]) -> tuple[dict[str, str | None], dict[str, Answer]]:
-        """The account's buckets that are asked for, with region, and names that are not among them, with why."""
+        """The account's matching buckets with their regions, and the names that it does not have, with the reason."""
         names = [name for name in patterns if not is_pattern(name)]
         try:
             listed = self._listed(common_prefix(patterns))
@@ -259,24 +263,26 @@ class Store:
             code, status, message = _details(error)
             reason = answers.meaning("ListBuckets", code, status, message).reason
             if len(names) < len(patterns):
-                raise S3Error(f"{reason}; name the buckets instead of using patterns") from error
-            # Whose the buckets are remains open; each call will say whether we may.
+                raise S3Error(
+                    f"{reason}; grant that permission, or name the buckets instead of using patterns"
+                ) from error
+            # It is unknown who owns the buckets; each call will show whether it is permitted.
             return dict.fromkeys(names), {}
         except errors.BotoCoreError as error:
             _stop(error)
         chosen = select(patterns, listed)
-        missing = {name: self._why_missing(name) for name in names if name not in listed}
+        missing = {name: self._missing_reason(name) for name in names if name not in listed}
         return {name: listed[name] for name in chosen}, missing
 
-    def _why_missing(self, bucket: str) -> Answer:
+    def _missing_reason(self, bucket: str) -> Answer:
         try:
             self.ask("HeadBucket", Bucket=bucket)
         except errors.ClientError as error:
             _code, status, _message = _details(error)
             if status == 404:
-                return Answer(ABSENT, reason="there is no such bucket")
+                return Answer(ABSENT, reason="the bucket does not exist")
         except errors.BotoCoreError as error:
-            return Answer(FAILED, reason=_sentence(error))
+            return Answer(FAILED, reason=_message(error))
         return Answer(UNSUPPORTED, reason="the bucket belongs to another account")
 
 
@@ -302,24 +308,24 @@ def _stops_everything(error: Exception) -> bool:
 
 
 def _stop(error: Exception) -> NoReturn:
-    raise S3Error(_sentence(error)) from error
+    raise S3Error(_message(error)) from error
 
 
-def _sentence(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, errors.NoCredentialsError):
-        return "there are no credentials; give profile, access_key and secret_key, or boto3's own environment"
+        return "no credentials were found; give profile or access_key and secret_key, or set boto3's environment"
     text = " ".join(str(error).split())
     if isinstance(error, (errors.EndpointConnectionError, errors.ConnectTimeoutError)):
-        return f"the store does not answer, or the region is wrong: {text}"
+        return f"the store does not answer; check endpoint_url, region and network: {text}"
     return text
 
 
 def each(
     items: Iterable[Item], work: Callable[[Item], Result], workers: int
 ) -> Iterator[tuple[Item, Result]]:
-    """Work on all items at once, at most `workers`; results come in the items' order.
+    """Work on up to `workers` items at the same time; results come in the order of the items.
 
-    No more than a few results wait at any time, so that memory does not grow with the number of items.
+    Only a few results are held at any time, so that memory does not grow with the number of items.
     """
     with ThreadPoolExecutor(max_workers=workers) as pool:
         waiting: collections.deque[tuple[Item, Future[Result]]] = collections.deque()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The settings of a bucket, how each is asked for, and what an answer can be (pure)."""
+"""The settings of a bucket, the operations that read and change them, and the types of answers (pure)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FOUND, ABSENT, DENIED, UNSUPPORTED, FAILED = "found", "absent", "denied", "unsup
 
 
 class Read(NamedTuple):
-    """One question about a bucket: the operation, the permission it needs, and what 'there is none' looks like."""
+    """How to read a setting: the operation, the permission it needs, and the error code if the setting is absent."""
 
     operation: str
     permission: str
@@ -68,7 +68,7 @@ WRITES: Mapping[str, str] = {
     "PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
     "DeleteBucketLifecycle": "s3:PutLifecycleConfiguration",
 }
-"""The permission that each change needs."""
+"""Each operation that changes a setting, and the permission it needs."""
 
 OTHERS: Mapping[str, str] = {
     "ListBuckets": "s3:ListAllMyBuckets",
@@ -77,7 +77,7 @@ OTHERS: Mapping[str, str] = {
     "PutAccountPublicAccessBlock": "s3:PutAccountPublicAccessBlock",
     "GetCallerIdentity": "sts:GetCallerIdentity",
 }
-"""The permission of what is asked about the account; GetCallerIdentity is always allowed."""
+"""Operations on the account and the permissions they need; GetCallerIdentity is always allowed."""
 
 PERMISSIONS: Mapping[str, str] = {
     **{read.operation: read.permission for read in READS.values()},
@@ -95,7 +95,7 @@ CONTROLS: Mapping[str, str] = {
     "logging": "bucket.logging",
     "lifecycle": "bucket.lifecycle",
 }
-"""The control that each setting belongs to; what is not listed is read only."""
+"""The control of each setting; a setting that is not listed is only read."""
 
 BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 ENFORCED = "BucketOwnerEnforced"
@@ -103,7 +103,7 @@ ENFORCED = "BucketOwnerEnforced"
 
 @dataclass(frozen=True)
 class Answer:
-    """What a question led to; `reason` says why there is no value."""
+    """The result of reading or changing a setting; `reason` says why there is no value."""
 
     kind: str
     value: Any = None
@@ -111,7 +111,7 @@ class Answer:
 
     @property
     def known(self) -> bool:
-        """Whether the value, which may be 'none', is what is in force."""
+        """Whether the value in force is known; it may be that there is none."""
         return self.kind in (FOUND, ABSENT)
 
 
@@ -133,7 +133,7 @@ class Wanted:
     abort_incomplete_multipart_days: Optional[int] = None
 
     def settings(self) -> tuple[str, ...]:
-        """The settings it speaks about, in their order."""
+        """The settings in the policy, in their order."""
         given = {
             "public_access_block": self.public_access_block,
             "acl": self.acl,
@@ -151,7 +151,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Step:
-    """One change of one setting: the call, and what the setting is before and after it."""
+    """One change of one setting: the operation, and the setting before and after it."""
 
     setting: str
     operation: str
@@ -162,12 +162,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do to one bucket, what cannot be done, and what the store has no notion of."""
+    """The steps for one bucket, and the settings that cannot be changed, each with the reason."""
 
     steps: tuple[Step, ...] = ()
     refusals: tuple[tuple[str, str], ...] = ()
 
 
 def method(operation: str) -> str:
-    """The operation as the client's method: GetBucketAcl is get_bucket_acl."""
+    """The name of the client's method for an operation: get_bucket_acl for GetBucketAcl."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()

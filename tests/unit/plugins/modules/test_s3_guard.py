@@ -199,7 +199,7 @@ def test_a_store_that_lacks_things_is_told_and_not_crashed_into(
         "bucket.ownership",
         "bucket.encryption",
     ]
-    assert "this store has no GetPublicAccessBlock (405" in reason(
+    assert "this store does not support GetPublicAccessBlock (405" in reason(
         result, "models", "bucket.public_access"
     )
     assert statuses(result, "account") == {"bucket.account_public_access": "not_applicable"}
@@ -270,7 +270,7 @@ def test_an_expired_exception_fails_its_bucket_alone(
     result = guard(capsys, store, exceptions=exception(-1))
     assert result["rc"] == 1
     assert [one["name"] for one in result["failures"]] == ["open"]
-    assert "open: exception from bucket.public_access: " in result["msg"]
+    assert "open: exception for bucket.public_access: " in result["msg"]
     assert set(statuses(result, "models").values()) == {"pass"}
 
 
@@ -299,7 +299,7 @@ def test_a_setting_that_does_not_stick_fails_and_is_named(
     result = guard(capsys, store, proof_timeout=0)
     assert result["rc"] == 1
     (failure,) = result["failures"]
-    assert failure["problems"] == {"versioning": "was set and is not in force after 0 s"}
+    assert failure["problems"] == {"versioning": "was set, but is not in force after 0 s"}
     assert statuses(result, "models")["bucket.versioning"] == "fail"
 
 
@@ -361,7 +361,7 @@ def test_an_unknown_and_a_foreign_bucket_are_told_apart_and_the_rest_is_done(
     problems = {one["name"]: one["problems"]["bucket"] for one in result["failures"]}
     assert problems == {
         "foreign": "the bucket belongs to another account",
-        "unknown": "there is no such bucket",
+        "unknown": "the bucket does not exist",
     }
     assert set(statuses(result, "foreign").values()) == {"not_applicable"}
     assert set(statuses(result, "unknown").values()) == {"fail"}
@@ -402,7 +402,7 @@ def test_a_bucket_that_nobody_thought_of_is_named_and_the_others_are_done(
     result = guard(capsys, store)
     (failure,) = result["failures"]
     assert failure["problems"] == {
-        "bucket": "its answers cannot be understood: TypeError('surprise')"
+        "bucket": "the store gave an unusable answer: TypeError('surprise')"
     }
     assert set(statuses(result, "data").values()) == {"unknown"}
     assert set(statuses(result, "models").values()) == {"pass"}
@@ -460,7 +460,9 @@ def test_an_endpoint_that_is_down_is_one_sentence(
     monkeypatch.setattr(s3_io, "_ATTEMPTS", 1)
     result = guard(capsys, store, endpoint_url="http://127.0.0.1:9")
     assert result["rc"] == 1
-    assert result["msg"].startswith("the store does not answer, or the region is wrong: ")
+    assert result["msg"].startswith(
+        "the store does not answer; check endpoint_url, region and network: "
+    )
     assert "\n" not in result["msg"]
 
 
@@ -471,7 +473,7 @@ def test_no_credentials_are_one_sentence(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     result = guard(capsys, store, access_key=None, secret_key=None)
     assert result["rc"] == 1
-    assert result["msg"].startswith("there are no credentials; give profile")
+    assert result["msg"].startswith("no credentials were found; give profile")
 
 
 def test_an_unknown_profile_is_one_sentence(
@@ -486,7 +488,7 @@ def test_without_boto3_the_module_says_what_to_install(
     capsys: pytest.CaptureFixture[str], store: s3_store.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3_io, "HAS_BOTO3", False)
-    assert guard(capsys, store)["msg"].startswith("boto3 is missing for the Python")
+    assert guard(capsys, store)["msg"].startswith("boto3 is not installed for the Python")
 
 
 def test_with_an_old_boto3_the_module_says_what_to_install(

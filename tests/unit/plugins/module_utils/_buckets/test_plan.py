@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is done to a bucket, in which order, and what is refused; afterwards nothing is left to do."""
+"""The steps for a bucket, their order, and what is refused; after all steps a new plan is empty."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_bare_bucket_gets_everything_in_the_order_that_a_strict_store_takes() 
     assert decided(ALL, acl=PUBLIC).refusals == ()
 
 
-def test_a_policy_that_wants_nothing_does_nothing_and_asks_nothing() -> None:
+def test_a_policy_without_settings_changes_nothing_and_reads_nothing() -> None:
     assert decided(Wanted()) == Decision()
     assert plans.first_reads(Wanted()) == []
 
@@ -131,17 +131,17 @@ def test_acls_are_not_disabled_while_an_acl_that_is_kept_grants_others() -> None
     assert "set acl: private as well" in dict(decision.refusals)["ownership"]
 
 
-def test_what_could_not_be_read_is_left_as_it_is_and_said() -> None:
+def test_a_setting_that_could_not_be_read_is_not_changed_and_is_named() -> None:
     denied = Answer(DENIED, reason="access denied on GetBucketEncryption")
     decision = decided(ALL, encryption=denied)
     assert "encryption" not in [step.setting for step in decision.steps]
     assert dict(decision.refusals) == {
-        "encryption": "left as it is: access denied on GetBucketEncryption"
+        "encryption": "not changed, because it could not be read: access denied on GetBucketEncryption"
     }
 
 
 def test_what_a_store_does_not_have_is_neither_done_nor_a_problem() -> None:
-    missing = Answer(UNSUPPORTED, reason="this store has no GetPublicAccessBlock (405)")
+    missing = Answer(UNSUPPORTED, reason="this store does not support GetPublicAccessBlock (405)")
     decision = decided(ALL, public_access_block=missing)
     assert "public_access_block" not in [step.setting for step in decision.steps]
     assert decision.refusals == ()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which bucket wants what, what is excepted until when, and which policies make no sense."""
+"""The settings wanted of each bucket, exceptions and their dates, and policies that are refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def guard(audit: bool = False, **params: Any) -> guards.Guard:
     return guards.guard(given, TODAY, audit)
 
 
-def test_nothing_given_is_nothing_wanted() -> None:
+def test_without_options_no_setting_is_wanted() -> None:
     wanted = guard().wanted("models")
     assert wanted.settings() == ("versioning",)
 
@@ -56,7 +56,7 @@ def test_the_prefix_of_the_logs_names_the_bucket() -> None:
     assert made.wanted("models").logging == {"bucket": "logs", "prefix": "s3/models/"}
 
 
-def test_an_audit_measures_by_the_baseline_where_nothing_else_is_said() -> None:
+def test_an_audit_uses_the_baseline_for_settings_that_are_not_given() -> None:
     wanted = guard(audit=True, policy={"minimum_tls": "1.3"}).wanted("models")
     assert len(wanted.settings()) == 8
     assert (wanted.minimum_tls, wanted.acl) == ("1.3", "private")
@@ -79,7 +79,7 @@ def test_an_exception_holds_through_its_last_day_and_keeps_the_setting_as_it_is(
     assert found[0]["evidence"]["found"] == "fail: public by ACL"
 
 
-def test_an_expired_exception_excuses_nothing_and_is_a_failure_itself() -> None:
+def test_an_expired_exception_exempts_nothing_and_fails_itself() -> None:
     ended = dict(EXCEPTION, expires="2026-11-20")
     made = guard(policy={"public_access_block": True}, exceptions=[ended])
     # It is not enforced either: the day that an exception ends must not cut anybody off unasked.
@@ -87,17 +87,17 @@ def test_an_expired_exception_excuses_nothing_and_is_a_failure_itself() -> None:
     verdict = Verdict("bucket.public_access", "fail", "public by ACL", {})
     found = guards.findings("open", [verdict], made.exempted("open"))
     assert [row["status"] for row in found] == ["fail", "fail"]
-    assert "ended on 2026-11-20" in found[1]["reason"]
+    assert "expired on 2026-11-20" in found[1]["reason"]
 
 
 @pytest.mark.parametrize(
-    ("params", "sentence"),
+    ("params", "message"),
     [
-        ({"buckets": []}, "option 'buckets' = .*names no bucket"),
-        ({"buckets": ["a/b"]}, "no bucket has such a name"),
-        ({"policy": {}}, "option 'policy' = {}: it wants nothing"),
-        ({"policy": {"public_access_block": False}}, "may stay open only by an exception"),
-        ({"account_public_access_block": False}, "may stay open only by an exception"),
+        ({"buckets": []}, "option 'buckets' = .*no bucket is given"),
+        ({"buckets": ["a/b"]}, "not a valid name or pattern of buckets"),
+        ({"policy": {}}, "option 'policy' = {}: no setting is given"),
+        ({"policy": {"public_access_block": False}}, "False: false needs an exception"),
+        ({"account_public_access_block": False}, "False: false needs an exception"),
         (
             {
                 "overrides": [{"buckets": ["x"], "public_access_block": False}],
@@ -107,7 +107,7 @@ def test_an_expired_exception_excuses_nothing_and_is_a_failure_itself() -> None:
         ),
         (
             {"policy": {"encryption": {"algorithm": "AES256", "kms_key_id": "alias/x"}}},
-            "AES256 takes no key of KMS",
+            "AES256 does not use a KMS key",
         ),
         (
             {
@@ -115,23 +115,21 @@ def test_an_expired_exception_excuses_nothing_and_is_a_failure_itself() -> None:
                     "encryption": {"algorithm": "aws:kms", "kms_key_id": "arn:aws:iam::1:key"}
                 }
             },
-            "this is not a key of KMS",
+            "not a KMS key",
         ),
         (
             {"policy": {"encryption": {"algorithm": "AES256", "bucket_key": True}}},
             "only aws:kms has bucket keys",
         ),
         ({"policy": {"logging": {"bucket": "a b", "prefix": ""}}}, "policy.logging.bucket"),
-        ({"policy": {"abort_incomplete_multipart_days": -1}}, "not a sensible number of days"),
+        ({"policy": {"abort_incomplete_multipart_days": -1}}, "out of range; give 0 to 3650 days"),
         ({"exceptions": [dict(EXCEPTION, control="bucket.nope")]}, "no such control"),
-        ({"exceptions": [dict(EXCEPTION, reason=" ")]}, "there is no reason"),
+        ({"exceptions": [dict(EXCEPTION, reason=" ")]}, "no reason is given"),
         ({"exceptions": [dict(EXCEPTION, expires="soon")]}, "not a date; write it as YYYY-MM-DD"),
     ],
 )
-def test_a_policy_that_makes_no_sense_is_refused_in_one_sentence(
-    params: dict[str, Any], sentence: str
-) -> None:
-    with pytest.raises(ControlError, match=sentence) as caught:
+def test_a_bad_policy_is_refused_in_one_sentence(params: dict[str, Any], message: str) -> None:
+    with pytest.raises(ControlError, match=message) as caught:
         guard(**params)
     assert "\n" not in str(caught.value)
 

@@ -11,10 +11,10 @@ import pytest
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._buckets.posture import (
     account_verdict,
+    bucket_state,
     effective_blocks,
     exposure,
     judge,
-    portrait,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._buckets.types import (
     ABSENT,
@@ -30,7 +30,7 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._buckets.types
 NONE = Answer(ABSENT)
 ON = Answer(FOUND, dict.fromkeys(BLOCKS, True))
 DENY = Answer(DENIED, reason="access denied on X")
-LACKS = Answer(UNSUPPORTED, reason="this store has no X")
+LACKS = Answer(UNSUPPORTED, reason="this store does not support X")
 PRIVATE = Answer(FOUND, [{"grantee": "owner", "permission": "FULL_CONTROL"}])
 PUBLIC = Answer(FOUND, [{"grantee": "AllUsers", "permission": "READ"}])
 ENFORCED = Answer(FOUND, "BucketOwnerEnforced")
@@ -158,8 +158,8 @@ def test_the_account_is_judged_by_its_own_four_blocks() -> None:
     assert account_verdict(LACKS).status == "not_applicable"
 
 
-def test_the_portrait_names_what_could_not_be_read() -> None:
-    shown = portrait("models", "eu-west-1", {**BARE, "acl": DENY}, NONE)
+def test_the_state_of_a_bucket_names_what_could_not_be_read() -> None:
+    shown = bucket_state("models", "eu-west-1", {**BARE, "acl": DENY}, NONE)
     assert shown["unread"] == {"acl": "access denied on X"}
     assert shown["public"] is None
     assert shown["tls_only"] is False

@@ -122,7 +122,7 @@ def test_merging_twice_is_merging_once_and_foreign_statements_survive(
         ("not json", "not JSON"),
         ("[]", "not a JSON object"),
         ('{"Statement": ["x"]}', "a statement that is not"),
-        ('{"Statement": [], "Statement": []}', "names a key twice"),
+        ('{"Statement": [], "Statement": []}', "has the same key twice"),
     ],
 )
 def test_a_policy_that_cannot_be_read_is_refused_and_never_overwritten(
