@@ -129,14 +129,14 @@ def test_rules_have_distinct_guids_and_actions_distinct_numbers() -> None:
         ),
         (
             {"attack_surface_reduction": {"credential_stealing": "block", LSASS: "audit"}},
-            [LSASS, "names a rule twice"],
+            [LSASS, "names the same rule as another entry"],
         ),
         ({"exclusions": {"paths": ["C:\\"]}}, ["exclusions.paths", "exclude everything"]),
         ({"exclusions": {"paths": ["*"]}}, ["exclude everything"]),
         ({"exclusions": {"extensions": ["."]}}, ["exclude everything"]),
         ({"exclusions": {"processes": ["*.*"]}}, ["exclude everything"]),
         ({"exclusions": {"ip_addresses": ["vpn"]}}, ["'vpn'", "is not an address"]),
-        ({"exclusions": {"paths": ["C:\\a", "c:\\A\\"]}}, ["is there twice"]),
+        ({"exclusions": {"paths": ["C:\\a", "c:\\A\\"]}}, ["is given twice"]),
     ],
 )
 def test_bad_settings_are_refused(given: dict[str, Any], words: list[str]) -> None:

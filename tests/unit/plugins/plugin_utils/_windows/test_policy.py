@@ -85,14 +85,14 @@ def test_settings_of_one_profile_count_more_than_those_of_all() -> None:
         ({"protocol": "any"}, ["rules[0].local_ports", "set protocol to tcp or udp"]),
         ({"protocol": "tcpx"}, ["rules[0].protocol", "is not a protocol"]),
         ({"profiles": []}, ["rules[0].profiles", "names no profile"]),
-        ({"description": "a|b"}, ["rules[0].description", "leave it out"]),
+        ({"description": "a|b"}, ["rules[0].description", "remove it"]),
         (
             {"local_addresses": ["fe80::1"]},
-            ["rules[0].remote_addresses", "another version of IP than local_addresses"],
+            ["rules[0].remote_addresses", "another IP version than local_addresses"],
         ),
         (
             {"protocol": "icmpv6", "local_ports": []},
-            ["rules[0].remote_addresses", "IPv4 addresses, and protocol is ICMPv6"],
+            ["rules[0].remote_addresses", "IPv4 addresses, but protocol is ICMPv6"],
         ),
         ({"edge_traversal": "allow", "action": "block"}, ["edge_traversal", "allow rules only"]),
     ],

@@ -77,7 +77,7 @@ def test_what_was_made_canonical_stays_as_it_is(
         (["192.168.1.7/24"], "write 192.168.1.0/24 for the network or 192.168.1.7 for the one"),
         (["10.0.0.7", "10.0.0.7/32"], "means the same as 10.0.0.7"),
         (["10.0.0.0/8", "10.1.0.0/16"], "overlaps 10.0.0.0/8"),
-        (["10.0.0.7", "Any"], "stands beside Any"),
+        (["10.0.0.7", "Any"], "is given together with Any"),
         (["LocalSubnet", "localsubnet"], "means the same"),
     ],
 )
@@ -125,8 +125,8 @@ def test_ports_are_a_set_without_order() -> None:
         (["90-80"], "TCP", "is not a port"),
         (["http"], "TCP", "is not a port"),
         (["80", "80-90"], "TCP", "overlaps 80"),
-        (["rpc"], "UDP", "goes with tcp only"),
-        (["teredo"], "TCP", "goes with udp only"),
+        (["rpc"], "UDP", "can be used with tcp only"),
+        (["teredo"], "TCP", "can be used with udp only"),
         (["80", "Any"], "TCP", "is not a port"),
     ],
 )
