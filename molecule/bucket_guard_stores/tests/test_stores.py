@@ -142,7 +142,10 @@ def test_what_ceph_lacks_is_not_applicable_with_the_reason_and_the_rest_is_in_fo
         for one in result(run, CEPH)["controls"]
         if one["resource"] in ("twin-models", "account")
     }
-    assert reasons["bucket.logging"] == "this store does not support PutBucketLogging (405 MethodNotAllowed)"
+    assert (
+        reasons["bucket.logging"]
+        == "this store does not support PutBucketLogging (405 MethodNotAllowed)"
+    )
     assert "this store does not support PutBucketEncryption" in reasons["bucket.encryption"]
     assert "does not report the account" in reasons["bucket.account_public_access"]
 

@@ -69,7 +69,7 @@ class Store:
             self._assume_role()
             client = self.client()
         except (errors.BotoCoreError, ValueError) as error:
-            raise S3Error(_message(error)) from error
+            raise S3Error(_error_text(error)) from error
         self.endpoint = str(client.meta.endpoint_url)
         self.custom = "amazonaws." not in (urlsplit(self.endpoint).hostname or "")
         self.partition = str(client.meta.partition)
@@ -161,7 +161,7 @@ class Store:
             raise
         except errors.BotoCoreError as error:
             if _stops_everything(error):
-                raise S3Error(_message(error)) from error
+                raise S3Error(_error_text(error)) from error
             raise
 
     def _answer(
@@ -178,7 +178,7 @@ class Store:
                 )
             return answers.meaning(operation, code, status, message, absent)
         except errors.BotoCoreError as error:
-            return Answer(FAILED, reason=f"{operation} failed: {_message(error)}")
+            return Answer(FAILED, reason=f"{operation} failed: {_error_text(error)}")
         if answer.kind == answers.UNEXPECTED:
             return replace(answer, kind=UNSUPPORTED if self.custom else FAILED)
         return answer
@@ -282,7 +282,7 @@ class Store:
             if status == 404:
                 return Answer(ABSENT, reason="the bucket does not exist")
         except errors.BotoCoreError as error:
-            return Answer(FAILED, reason=_message(error))
+            return Answer(FAILED, reason=_error_text(error))
         return Answer(UNSUPPORTED, reason="the bucket belongs to another account")
 
 
@@ -308,10 +308,10 @@ def _stops_everything(error: Exception) -> bool:
 
 
 def _stop(error: Exception) -> NoReturn:
-    raise S3Error(_message(error)) from error
+    raise S3Error(_error_text(error)) from error
 
 
-def _message(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     if isinstance(error, errors.NoCredentialsError):
         return "no credentials were found; give profile or access_key and secret_key, or set boto3's environment"
     text = " ".join(str(error).split())
