@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import os
 import shlex
@@ -19,26 +18,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 
+import host_link
 import testinfra
 import yaml
+from host_link import ENGINE, ROOT, SUPPORT, container_of, exec_in
 
-ROOT = Path(__file__).resolve().parents[2]
-SUPPORT = ROOT / "tests" / "support"
 INVENTORY = ROOT / "molecule" / "inventory"
 KEYS = ROOT / ".build" / "molecule" / "keys"
-ENGINE = os.environ.get("TWINGUARD_ENGINE") or "docker"
 RUN_SECONDS = 240  # the longest a play may take before it counts as hanging
-
-
-def container_of(host: str) -> str:
-    """The container of an inventory host; the inventory computes the same name."""
-    own = os.environ.get("TG_ID") or hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]
-    return f"{host}-{own}"
-
-
-def exec_in(host: str, *argv: str) -> List[str]:
-    """The command line that runs another one in a host's container, with standard input."""
-    return [ENGINE, "exec", "-i", container_of(host), *argv]
 
 
 def host_of(name: str) -> Any:
@@ -48,18 +35,11 @@ def host_of(name: str) -> Any:
 
 def shell(host: str, command: str, stdin: str = "") -> str:
     """Run a shell command in a host and return its output; a failure fails the test with what it said."""
-    done = subprocess.run(
-        exec_in(host, "sh", "-euc", command),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
+    done = host_link.run(host, ["sh", "-euc", command], stdin)
+    assert done["code"] == 0, (
+        f"{host}: {command!r} gave {done['code']}: {done['stdout']}{done['stderr']}"
     )
-    assert done.returncode == 0, (
-        f"{host}: {command!r} gave {done.returncode}: {done.stdout}{done.stderr}"
-    )
-    return done.stdout
+    return str(done["stdout"])
 
 
 def write(host: str, path: str, content: str) -> None:
@@ -196,7 +176,7 @@ def play(
             timeout=RUN_SECONDS,
         )
     expect_hidden(
-        done.stdout + done.stderr, [*all_forms(), *_keys_in(variables)], "output of a play"
+        done.stdout + done.stderr, [*all_forms(), *keys_in(variables)], "output of a play"
     )
     run = Run(done.returncode, done.stdout, done.stderr)
     if callback == "ansible.posix.json":
@@ -204,7 +184,7 @@ def play(
     return run
 
 
-def _keys_in(variables: Any) -> List[str]:
+def keys_in(variables: Any) -> List[str]:
     """All forms of plain keys that were given to a play as variables; templates are not keys."""
     if isinstance(variables, Mapping):
         own = variables.get("key")
@@ -215,9 +195,9 @@ def _keys_in(variables: Any) -> List[str]:
             and not {"path", "user"} & set(variables)
         )
         plain = forms_of(str(own)) if secret else []
-        return plain + [form for value in variables.values() for form in _keys_in(value)]
+        return plain + [form for value in variables.values() for form in keys_in(value)]
     if isinstance(variables, list):
-        return [form for value in variables for form in _keys_in(value)]
+        return [form for value in variables for form in keys_in(value)]
     return []
 
 
@@ -305,6 +285,11 @@ class Helper:
         self._process.stdin.write(json.dumps(given) + "\n")
         self._process.stdin.flush()
 
+    def first_line(self) -> str:
+        """The first line that it prints; no more may come before its input closes."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
     def result(self, seconds: float = 120) -> Any:
         """Close its input and return what it prints; seconds is how long the rest of its work may take."""
         try:
@@ -342,14 +327,27 @@ def left_in(directory: Path, forms: Sequence[str]) -> List[str]:
 
 
 class Load:
-    """A load client at work in a host, until `answers` is asked for."""
+    """A load client at work in a host, until `answers` is asked for; without a count it has its first answer by now."""
 
     def __init__(self, host: str, spec: Mapping[str, Any]) -> None:
-        self._helper = Helper(host, "load_client.py", dict(spec))
+        self._helper: Optional[Helper] = None
+        if "count" in spec:
+            self._running = host_link.link(host).start(
+                json.dumps(dict(spec)),
+                program=(SUPPORT / "load_client.py").read_text(encoding="utf-8"),
+                needs=["http.client", "ssl"],
+            )
+        else:
+            self._helper = Helper(host, "load_client.py", dict(spec))
+            assert self._helper.first_line() == "begun\n"
 
     def answers(self, seconds: float = 120) -> Answers:
         """End the load and return its results; seconds is how long the rest of it may take."""
-        return Answers(self._helper.result(seconds))
+        if self._helper is not None:
+            return Answers(self._helper.result(seconds))
+        done = self._running.result(seconds)
+        assert done["code"] == 0, done["stderr"]
+        return Answers(json.loads(done["stdout"]))
 
 
 SERVER_NAME = "models.example.com"

@@ -10,7 +10,9 @@ It reads one JSON object, the first line of standard input, and prints one JSON 
     tls                  null, or {ca: PEM text, protocol: TLSv1.1|TLSv1.2|TLSv1.3, certificate: path, key: path}
     source               own address to connect from; with "{n}" in it, each new connection has its own
     requests             [{method, path, headers: [[name, value]], body}], taken in turn; "{n}" is the request's number
-    count                how many requests in all; without it, until standard input closes
+    count                how many requests in all; without it, until standard input closes, and a line "begun" is
+                         printed when the first answer is there
+    least                without a count: how many at the least (default 1)
     rate                 requests started in a second at the most, over all connections, and no catching up after a
                          stall, which would be a burst; without it, as fast as they go
     connections          how many at a time
@@ -74,8 +76,9 @@ class Connection(http.client.HTTPConnection):
 class Schedule:
     """Hands out request numbers, each at its time, until the count is reached or the caller has had enough."""
 
-    def __init__(self, count: Optional[int], rate: Optional[float]) -> None:
+    def __init__(self, count: Optional[int], rate: Optional[float], least: int) -> None:
         self._count = count
+        self._least = least
         self._gap = 1 / rate if rate else 0.0
         self._next = 0
         self._due = 0.0
@@ -85,11 +88,15 @@ class Schedule:
     def take(self) -> Optional[int]:
         with self._lock:
             number = self._next
-            if self.stopped.is_set() or (self._count is not None and number >= self._count):
+            enough = self.stopped.is_set() and number >= self._least
+            if enough or (self._count is not None and number >= self._count):
                 return None
             self._next += 1
             due = self._due = max(self._due + self._gap, time.monotonic())
-        if self._gap and self.stopped.wait(max(0.0, due - time.monotonic())):
+        pause = max(0.0, due - time.monotonic()) if self._gap else 0.0
+        if number < self._least:
+            time.sleep(pause)
+        elif pause and self.stopped.wait(pause):
             return None
         return number
 
@@ -158,7 +165,7 @@ def work(spec: Dict[str, Any], schedule: Schedule, results: List[Dict[str, Any]]
 
 def run(spec: Dict[str, Any]) -> List[Dict[str, Any]]:
     """Make all requests; the results in the order of their numbers."""
-    schedule = Schedule(spec.get("count"), spec.get("rate"))
+    schedule = Schedule(spec.get("count"), spec.get("rate"), spec.get("least", 1))
     results: List[Dict[str, Any]] = []
     threads = [
         threading.Thread(target=work, args=(spec, schedule, results))
@@ -167,6 +174,9 @@ def run(spec: Dict[str, Any]) -> List[Dict[str, Any]]:
     for thread in threads:
         thread.start()
     if spec.get("count") is None:
+        while not results and threads[0].is_alive():
+            time.sleep(0.01)
+        print("begun", flush=True)
         sys.stdin.read()
         schedule.stopped.set()
     for thread in threads:

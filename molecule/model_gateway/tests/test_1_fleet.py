@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gateway_lab
 import lab
 import pytest
 
@@ -73,10 +74,10 @@ def test_a_check_predicts_a_change_and_leaves_it_undone(restored: None) -> None:
     wanted = {
         "tiers": {**lab.policy()["tiers"], "slow": {"rate": "30r/m", "burst": 4, "connections": 3}}
     }
-    predicted = lab.converge("--check", "--diff", **wanted).expect_success()
+    predicted = gateway_lab.apply(check=True, **wanted).expect_success()
     assert predicted.changed == dict.fromkeys(GATEWAYS, 1)
     assert {name: generation_of(name) for name in GATEWAYS} == before
-    applied = lab.converge("--diff", **wanted).expect_success()
+    applied = gateway_lab.apply(**wanted).expect_success()
     assert applied.changed == dict.fromkeys(GATEWAYS, 1)
     for name in GATEWAYS:
         assert generation_of(name) != before[name]

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any
 
+import gateway_lab
 import lab
 import pytest
 
@@ -144,13 +145,17 @@ def test_a_route_without_authentication_answers_without_a_key(gateway: str, sour
 
 def test_a_key_stops_by_itself_at_its_moment(source: str, restored: None) -> None:
     """nginx itself refuses it from then on: no run of Ansible is needed."""
-    end = int(time.time()) + 45
-    moment = datetime.fromtimestamp(end, timezone.utc).isoformat()
-    clients = lab.policy()["clients"]
-    clients[0]["keys"][1]["not_after"] = moment
-    lab.converge(clients=clients).expect_success()
     ending, other = lab.bearing(lab.key("acme_next")), lab.bearing(lab.key("acme"))
-    before = [lab.ask(name, ending, source=source).statuses for name in JOINS_DUPLICATES]
+    # The shortest time in which this machine can ask before the key runs out.
+    for seconds in (5, 10, 20, 40, 80):
+        end = int(time.time()) + seconds
+        moment = datetime.fromtimestamp(end, timezone.utc).isoformat()
+        clients = lab.policy()["clients"]
+        clients[0]["keys"][1]["not_after"] = moment
+        gateway_lab.apply(clients=clients).expect_success()
+        before = [lab.ask(name, ending, source=source).statuses for name in JOINS_DUPLICATES]
+        if time.time() < end:
+            break
     assert time.time() < end, "this machine was too slow: the key ran out before it was asked for"
     assert before == [[200], [200]]
     time.sleep(end + 1 - time.time())

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import gateway_lab
 import lab
 import pytest
 
@@ -168,7 +169,7 @@ def test_a_model_that_is_down_is_told_as_bad_gateway_and_comes_back(
 def test_in_a_dry_run_what_is_over_the_limit_is_let_through_and_logged(
     source: str, restored: None
 ) -> None:
-    lab.converge(dry_run=True).expect_success()
+    gateway_lab.apply(dry_run=True).expect_success()
     for gateway in GATEWAYS:
         requests = [lab.bearing(lab.key("turtle"))]
         results = lab.load(gateway, requests, source=source, count=20).answers()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from typing import Any, Iterator
 
+import gateway_lab
 import lab
 import pytest
 
@@ -108,11 +109,11 @@ def modern() -> Iterator[None]:
         "hsts_max_age": 0,
         "client_ca": f"{FILES}/good-ca.pem",
     }
-    run = lab.converge(tls={**tls, "client_verify": "required"}).expect_success()
+    run = gateway_lab.apply(tls={**tls, "client_verify": "required"}).expect_success()
     statuses = {one["id"]: one["status"] for one in run.gateway("tgm-gateway-12")["controls"]}
     assert statuses["gateway.client_certificate"] == "pass"
     yield
-    lab.converge().expect_success()
+    gateway_lab.apply().expect_success()
 
 
 @pytest.mark.usefixtures("modern")

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
+import gateway_lab
 import lab
 import pytest
 
@@ -56,7 +57,7 @@ def changed_tiers() -> dict[str, Any]:
 def restored_after() -> Iterator[None]:
     """Puts the policy of the scenario back after all of these tests."""
     yield
-    lab.converge().expect_success()
+    gateway_lab.apply().expect_success()
 
 
 @pytest.fixture
@@ -70,18 +71,18 @@ def mended() -> Iterator[None]:
         ).values()
     ):
         # The name is gone again, so what is in force could not be started anew.
-        lab.converge().expect_success()
+        gateway_lab.apply().expect_success()
 
 
 def test_no_request_fails_while_rates_and_keys_change(unbroken: Unbroken) -> None:
     clients = lab.policy()["clients"]
     before = generations()
     with unbroken():
-        rates = lab.converge(tiers=changed_tiers()).expect_success()
-        keys = lab.converge(
+        rates = gateway_lab.apply(tiers=changed_tiers()).expect_success()
+        keys = gateway_lab.apply(
             clients=[one for one in clients if one["id"] != "turtle"]
         ).expect_success()
-        back = lab.converge().expect_success()
+        back = gateway_lab.apply().expect_success()
     for run in (rates, keys, back):
         assert run.changed == dict.fromkeys(GATEWAYS, 1)
     assert generations() == before
@@ -93,7 +94,7 @@ def test_a_revoked_client_is_out_at_once() -> None:
         [200],
         [200],
     ]
-    lab.converge(
+    gateway_lab.apply(
         clients=[one for one in lab.policy()["clients"] if one["id"] != "turtle"]
     ).expect_success()
     assert [lab.ask(name, request, source="127.104.0.1").statuses for name in GATEWAYS] == [
@@ -144,13 +145,13 @@ def test_a_broken_change_stays_red_and_the_old_service_answers_until_it_is_mende
     with unbroken():
         break_it()
         for _attempt in range(2):
-            run = lab.converge(**policy).expect_failure(GATEWAYS)
+            run = gateway_lab.apply(**policy).expect_failure(GATEWAYS)
             for host in GATEWAYS:
                 assert re.search(sentence, run.failure(host)), run.failure(host)
                 assert "Traceback" not in run.failure(host)
             assert generations() == before
         mend_it()
-        assert lab.converge(**policy).expect_success().changed == dict.fromkeys(GATEWAYS, 1)
+        assert gateway_lab.apply(**policy).expect_success().changed == dict.fromkeys(GATEWAYS, 1)
         after = generations()
     assert all(after[host] != before[host] for host in GATEWAYS)
     everywhere("nginx -t")
@@ -165,7 +166,7 @@ def test_a_changed_zone_key_takes_effect_or_fails(tmp_path: Path, unbroken: Unbr
     shutil.copy(built_in, zone)
     with zone.open("a", encoding="utf-8") as text:
         text.write("\nlimit_req_zone $binary_remote_addr zone=tg_own:1m rate=1r/s;\n")
-    lab.converge(templates=str(own)).expect_success()
+    gateway_lab.apply(templates=str(own)).expect_success()
     before = generations()
     zone.write_text(
         zone.read_text(encoding="utf-8").replace(
@@ -174,7 +175,7 @@ def test_a_changed_zone_key_takes_effect_or_fails(tmp_path: Path, unbroken: Unbr
     )
     with unbroken():
         for _attempt in range(2):
-            run = lab.converge(templates=str(own)).expect_failure(GATEWAYS)
+            run = gateway_lab.apply(templates=str(own)).expect_failure(GATEWAYS)
             for host in GATEWAYS:
                 assert "tg_own" in run.failure(host), run.failure(host)
             assert generations() == before
@@ -182,22 +183,22 @@ def test_a_changed_zone_key_takes_effect_or_fails(tmp_path: Path, unbroken: Unbr
 
 def test_a_stopped_nginx_is_repaired_by_the_next_run() -> None:
     everywhere("systemctl stop nginx")
-    run = lab.converge().expect_success()
+    run = gateway_lab.apply().expect_success()
     assert run.changed == dict.fromkeys(GATEWAYS, 1)
     assert [lab.ask(name, {"path": "/healthz"}).statuses for name in GATEWAYS] == [[200], [200]]
-    assert lab.converge().expect_success().changed == dict.fromkeys(GATEWAYS, 0)
+    assert gateway_lab.apply().expect_success().changed == dict.fromkeys(GATEWAYS, 0)
 
 
 def test_files_that_nginx_does_not_serve_yet_are_put_in_force() -> None:
     """As after a run that was killed between its last write and the reload: the files are right, nginx is not."""
     wanted = changed_tiers()
-    lab.converge(tiers=wanted).expect_success()
+    gateway_lab.apply(tiers=wanted).expect_success()
     expected = generations()
     everywhere("cp -a /etc/nginx /root/nginx.kept")
-    lab.converge(tiers=changed_tiers()).expect_success()
+    gateway_lab.apply(tiers=changed_tiers()).expect_success()
     everywhere("cp -a /root/nginx.kept/. /etc/nginx/; rm -r /root/nginx.kept")
     assert all(generations()[name] != expected[name] for name in GATEWAYS)
-    run = lab.converge(tiers=wanted).expect_success()
+    run = gateway_lab.apply(tiers=wanted).expect_success()
     assert run.changed == dict.fromkeys(GATEWAYS, 1)
     assert generations() == expected
 
@@ -205,12 +206,12 @@ def test_files_that_nginx_does_not_serve_yet_are_put_in_force() -> None:
 def test_a_masked_nginx_is_refused_in_a_sentence() -> None:
     everywhere("systemctl stop nginx; systemctl mask -q nginx")
     try:
-        run = lab.converge().expect_failure(GATEWAYS)
+        run = gateway_lab.apply().expect_failure(GATEWAYS)
     finally:
         everywhere("systemctl unmask -q nginx")
     for name in GATEWAYS:
         assert "masked" in run.failure(name), run.failure(name)
-    lab.converge().expect_success()
+    gateway_lab.apply().expect_success()
     assert [lab.ask(name, {"path": "/healthz"}).statuses for name in GATEWAYS] == [[200], [200]]
 
 
@@ -239,7 +240,7 @@ def test_a_disk_that_takes_nothing_leaves_the_old_state_intact(
     with unbroken():
         everywhere(prepare)
         try:
-            run = lab.converge(tiers=wanted).expect_failure(GATEWAYS)
+            run = gateway_lab.apply(tiers=wanted).expect_failure(GATEWAYS)
             during = everywhere(files)
         finally:
             everywhere(undo)
@@ -249,4 +250,4 @@ def test_a_disk_that_takes_nothing_leaves_the_old_state_intact(
         assert during == on_disk
         assert everywhere(files) == on_disk
         assert generations() == before
-        lab.converge(tiers=wanted).expect_success()
+        gateway_lab.apply(tiers=wanted).expect_success()

@@ -8,6 +8,7 @@ import json
 import re
 from typing import Any
 
+import gateway_lab
 import lab
 
 LOG = "/var/log/twinguard/gateway.access.log"
@@ -100,7 +101,7 @@ def test_the_rotation_rule_is_one_that_logrotate_accepts(gateway: str) -> None:
 
 def test_only_a_trusted_proxy_can_speak_for_another_address(source: str, restored: None) -> None:
     network = source.rsplit(".", 2)[0]
-    lab.converge(trusted_proxies=[f"{network}.7.0/24"]).expect_success()
+    gateway_lab.apply(trusted_proxies=[f"{network}.7.0/24"]).expect_success()
     request = {"path": "/healthz", "headers": [["X-Forwarded-For", "203.0.113.9, 198.51.100.4"]]}
     for gateway in ("tgm-gateway-12", "tgm-gateway-13"):
         before = len(lines(gateway, "198.51.100.4"))

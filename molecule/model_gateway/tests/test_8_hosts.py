@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Iterator
 
+import gateway_lab
 import lab
 import pytest
 
@@ -37,12 +38,12 @@ def test_a_renewed_certificate_is_served_after_the_next_run() -> None:
     try:
         everywhere(RENEW)
         assert all(everywhere(SERVED)[name] != everywhere(ON_DISK)[name] for name in GATEWAYS)
-        assert lab.converge().expect_success().changed == dict.fromkeys(GATEWAYS, 1)
+        assert gateway_lab.apply().expect_success().changed == dict.fromkeys(GATEWAYS, 1)
         assert everywhere(SERVED) == everywhere(ON_DISK)
-        assert lab.converge().expect_success().changed == dict.fromkeys(GATEWAYS, 0)
+        assert gateway_lab.apply().expect_success().changed == dict.fromkeys(GATEWAYS, 0)
     finally:
         everywhere(f"cat /root/kept.pem > {CERTIFICATE}; rm /root/kept.pem")
-        lab.converge().expect_success()
+        gateway_lab.apply().expect_success()
 
 
 def test_an_edit_that_was_loaded_and_put_back_is_no_longer_served_after_the_next_run() -> None:
@@ -52,10 +53,10 @@ sed -i 's/"not_found"/"edited"/' server.conf; nginx -s reload 2>/dev/null
 until curl -sk --resolve {name}:443:127.0.0.1 https://{name}/nowhere | grep -q edited; do sleep 0.1; done
 cat /root/server.conf > server.conf; rm /root/server.conf""".replace("{name}", lab.SERVER_NAME)
     everywhere(edit)
-    assert lab.converge().expect_success().changed == dict.fromkeys(GATEWAYS, 1)
+    assert gateway_lab.apply().expect_success().changed == dict.fromkeys(GATEWAYS, 1)
     for name in GATEWAYS:
         assert "not_found" in lab.ask(name, {"path": "/nowhere"}).only["body"]
-    assert lab.converge().expect_success().changed == dict.fromkeys(GATEWAYS, 0)
+    assert gateway_lab.apply().expect_success().changed == dict.fromkeys(GATEWAYS, 0)
 
 
 def test_an_absent_gateway_is_gone_with_all_its_files_and_nginx_runs_on(restored: None) -> None:
@@ -67,7 +68,8 @@ def test_an_absent_gateway_is_gone_with_all_its_files_and_nginx_runs_on(restored
     assert left == dict.fromkeys(GATEWAYS, "active\n")
     refused = everywhere("curl -sk --max-time 5 https://127.0.0.1/ || echo refused")
     assert refused == dict.fromkeys(GATEWAYS, "refused\n")
-    assert lab.converge(state="absent").expect_success().changed == dict.fromkeys(GATEWAYS, 0)
+    again = gateway_lab.apply(state="absent").expect_success()
+    assert again.changed == dict.fromkeys(GATEWAYS, 0)
 
 
 def test_an_nginx_that_was_removed_is_predicted_as_missing_and_installed_again() -> None:
@@ -98,21 +100,22 @@ def test_without_systemd_nginx_is_started_reloaded_and_proven_all_the_same(
     bare: str, tmp_path: Path
 ) -> None:
     policy = str(lab.ROOT / "molecule" / "model_gateway" / "policy.yml")
-    host = lab.container_of(bare)  # this inventory knows no checkout to compute it from
-    variables = {"bare": bare, "bare_policy": policy, "ansible_host": host}
+    # This inventory knows no checkout to compute the name and the place of the keys from.
+    own = {"ansible_host": lab.container_of(bare), "test_keys": str(lab.KEYS)}
+    variables = {"bare": bare, "bare_policy": policy, **own}
     playbook = tmp_path / "bare.yml"
     playbook.write_text(BARE_PLAY, encoding="utf-8")
 
     def converge(**more: bool) -> lab.Run:
-        run = lab.play(playbook, {**variables, **more}, "-i", f"{bare},", "-l", bare)
-        return run.expect_success()
+        return gateway_lab.apply([bare], **more).expect_success()
 
-    converge()
+    run = lab.play(playbook, variables, "-i", f"{bare},", "-l", bare)
+    run.expect_success()
     assert converge().changed == {bare: 0}
     address = f"{lab.SERVER_NAME}:443:127.0.0.1"
     url = f"https://{lab.SERVER_NAME}/v1/predict"
     asked = lab.shell(bare, f"curl -sk --resolve {address} -o /dev/null -w '%{{http_code}}' {url}")
     assert asked == "401"
-    limited = converge(model_gateway_dry_run=True)
+    limited = converge(dry_run=True)
     assert limited.changed == {bare: 1}
-    assert converge(model_gateway_dry_run=True).changed == {bare: 0}
+    assert converge(dry_run=True).changed == {bare: 0}
