@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 import lab
 import yaml
+from role_task import RoleTask, run_module
 
 SCENARIO = lab.ROOT / "molecule" / "model_audit"
 HOSTS = ("tgm-model-12", "tgm-model-13")
 PREFIX = "model_audit_"
+TASK = RoleTask("model_audit", "model_audit", "audit_watch", "model_servers")
 OURS = "/etc/audit /etc/systemd/system /etc/sysctl.d /var/lib/twinguard /srv/models"
 
 
@@ -27,14 +29,15 @@ def converge(*arguments: str, **changes: Any) -> lab.Run:
     return lab.play(SCENARIO / "converge.yml", variables, *arguments)
 
 
-def refuse(policies: List[Dict[str, Any]]) -> lab.Run:
-    """Give the module each of these policies; the play fails unless it refuses them all."""
-    return lab.play(SCENARIO / "refuse.yml", {"bad_policies": policies})
+def apply(hosts: Sequence[str] = HOSTS, check: bool = False, **changes: Any) -> lab.Run:
+    """Have the policy of the scenario with these changes put in force, or foreseen in check mode."""
+    return TASK.run(hosts, check, **{f"{PREFIX}{name}": value for name, value in changes.items()})
 
 
-def passes(run: lab.Run, host: str) -> List[Dict[str, Any]]:
-    """The results of a task with a loop on a host."""
-    return next(list(one["results"]) for one in run.results[host] if "results" in one)
+def refuse(policy: Dict[str, Any]) -> lab.Run:
+    """Give the module a policy that it refuses on every host."""
+    options = {"watches": watches(), "auditd": {}, **policy}
+    return run_module(HOSTS, "audit_watch", options).expect_failure(HOSTS)
 
 
 def result(run: lab.Run, host: str) -> Dict[str, Any]:

@@ -11,9 +11,11 @@ from functools import lru_cache
 from typing import Any
 
 import lab
+from role_task import RoleTask
 
 SERVERS = ("tgm-git-12", "tgm-git-13")
 CLIENT = "tgm-git-client"
+TASK = RoleTask("git_guard", "git_guard", "git_guard", "git_servers")
 CONVERGE = lab.ROOT / "molecule" / "git_guard" / "converge.yml"
 # In the names of branches, so that the tests can run again on the same hosts.
 RUN = f"{int(time.time()):x}"
@@ -80,6 +82,12 @@ def converge(*arguments: str, **variables: Any) -> lab.Run:
     return lab.play(
         CONVERGE, {f"git_guard_{name}": one for name, one in variables.items()}, *arguments
     )
+
+
+def apply(server: str, **variables: Any) -> lab.Run:
+    """Have the policy with these variables of the role changed put in force on a server."""
+    changes = {f"git_guard_{name}": one for name, one in variables.items()}
+    return TASK.run([server], **changes)
 
 
 def control(run: lab.Run, server: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ import time
 from typing import Any, Dict, List, Optional, Tuple
 
 import lab
+from role_task import RoleTask, run_module
 
 SCENARIO = lab.ROOT / "molecule" / "data_intake"
 RECEIVERS = ("tgm-intake-12", "tgm-intake-13")
@@ -17,6 +18,7 @@ ACCOUNT = "intake-plant-a"
 BASE = "/srv/twinguard-intake"
 DROP = f"{BASE}/zones/{ACCOUNT}/drop"
 LOG = "/var/log/twinguard-intake/batches.jsonl"
+RECEIVING = RoleTask("data_intake", "data_intake", "intake_zone", "intake_receivers", "receive.yml")
 WAIT = 60.0  # seconds for a service on a busy machine
 
 # Seals by the installed program, into a directory of the test's own, as often as it is asked.
@@ -40,6 +42,19 @@ def converge(*arguments: str, **changes: Any) -> lab.Run:
     """Run the role on all hosts with the policy of the scenario and these changes to it, without the role's prefix."""
     variables = {f"intake_{name}": value for name, value in changes.items()}
     return lab.play(SCENARIO / "converge.yml", variables, *arguments)
+
+
+def receive(check: bool = False, **changes: Any) -> lab.Run:
+    """Have the policy with these changes put in force on the receivers, or foreseen in check mode."""
+    variables = {f"intake_{name}": value for name, value in changes.items()}
+    return RECEIVING.run(RECEIVERS, check, **variables)
+
+
+def refuse(**changes: Any) -> lab.Run:
+    """Give the module that makes zones a policy that it refuses on every receiver."""
+    policy = RECEIVING.options()
+    options = {name: policy[name] for name in ("senders", "people", "identities")}
+    return run_module(RECEIVERS, "intake_zone", {**options, **changes}).expect_failure(RECEIVERS)
 
 
 def result(run: lab.Run, host: str) -> Dict[str, Any]:

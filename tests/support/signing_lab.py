@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Sequence
 
 import lab
 import yaml
+from role_task import run_module
 
 SCENARIO = lab.ROOT / "molecule" / "git_signing"
 HOSTS = ("tgm-work-12", "tgm-work-13")
@@ -33,9 +34,14 @@ def converge(*arguments: str, **variables: Any) -> lab.Run:
     return lab.play(SCENARIO / "converge.yml", variables, *arguments)
 
 
-def once(identities: Sequence[Dict[str, Any]], *arguments: str, **more: Any) -> lab.Run:
-    """Run the module once on both workstations."""
-    return lab.play(SCENARIO / "once.yml", {"identities": list(identities), **more}, *arguments)
+def once(
+    identities: Sequence[Dict[str, Any]],
+    hosts: Sequence[str] = HOSTS,
+    check: bool = False,
+    **more: Any,
+) -> lab.Run:
+    """Run the module once, on both workstations unless hosts are given."""
+    return run_module(hosts, "git_signing", {"identities": list(identities), **more}, check)
 
 
 def result(run: lab.Run, host: str) -> Dict[str, Any]:

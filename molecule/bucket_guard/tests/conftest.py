@@ -15,6 +15,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests" / "support"))
 
 import lab
+from role_task import RoleTask
 
 SCENARIO = lab.ROOT / "molecule" / "bucket_guard"
 HOST = "tgm-buckets"
@@ -32,6 +33,18 @@ def converge(*arguments: str, **changes: Any) -> lab.Run:
     variables = {f"bucket_guard_{name}": value for name, value in changes.items()}
     done = lab.play(SCENARIO / "converge.yml", variables, *arguments)
     lab.expect_hidden(done.stdout + done.stderr, lab.forms_of(SECRET), "output of a play")
+    return done
+
+
+def apply(check: bool = False, **changes: Any) -> lab.Run:
+    """Have the policy with these changes put in force, or foreseen in check mode, without a play."""
+    variables = {f"bucket_guard_{name}": value for name, value in changes.items()}
+    store = {"bucket_store_port": port()}
+    task = RoleTask(
+        "bucket_guard", "bucket_guard", "s3_guard", "bucket_guards", inventory=store, here=True
+    )
+    done = task.run([HOST], check, **variables)
+    lab.expect_hidden(done.stdout, lab.forms_of(SECRET), "result of the task")
     return done
 
 
@@ -66,4 +79,4 @@ def s3() -> Any:
 def restored() -> Iterator[None]:
     """Puts the policy of the scenario back after a test that changes the buckets."""
     yield
-    converge().expect_success()
+    apply().expect_success()

@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from conftest import HOST, SCENARIO, converge, failing, lab, result
+from conftest import HOST, SCENARIO, apply, converge, failing, lab, result
 
 NAMES = ("twin-logs", "twin-models", "twin-open-weights", "twin-telemetry")
 CLOSED = [name for name in NAMES if name != "twin-open-weights"]
@@ -64,7 +64,7 @@ def test_a_bucket_that_drifted_is_seen_by_check_mode_and_put_right(s3: Any, rest
     s3.put_bucket_versioning(
         Bucket="twin-telemetry", VersioningConfiguration={"Status": "Suspended"}
     )
-    seen = converge("--check", "--diff").expect_success()
+    seen = apply(check=True).expect_success()
     assert set(failing(seen)) == {
         f"twin-telemetry bucket.{name}" for name in ("acl", "ownership", "transport", "versioning")
     }
@@ -72,10 +72,10 @@ def test_a_bucket_that_drifted_is_seen_by_check_mode_and_put_right(s3: Any, rest
     assert headers == [
         f"s3://twin-telemetry {name}" for name in ("acl", "ownership", "policy", "versioning")
     ]
-    mended = converge("--diff").expect_success()
+    mended = apply().expect_success()
     assert result(mended)["diff"] == result(seen)["diff"]
     assert failing(mended) == {}
-    assert converge().expect_success().changed[HOST] == 0
+    assert apply().expect_success().changed[HOST] == 0
 
 
 def test_a_run_that_changes_nothing_starts_one_module() -> None:
@@ -88,7 +88,7 @@ def test_a_run_that_changes_nothing_starts_one_module() -> None:
 def test_the_exception_is_told_with_its_reason() -> None:
     rows = {
         one["id"]: (one["status"], one["reason"])
-        for one in result(converge("--check"))["controls"]
+        for one in result(apply(check=True))["controls"]
         if one["resource"] == "twin-open-weights"
     }
     assert rows["bucket.public_access"][0] == "not_applicable"
@@ -97,19 +97,19 @@ def test_the_exception_is_told_with_its_reason() -> None:
 
 
 def test_an_unknown_bucket_fails_by_name_and_the_others_are_proven() -> None:
-    run = converge(buckets=["twin-models", "twin-nowhere"]).expect_failure([HOST])
+    run = apply(buckets=["twin-models", "twin-nowhere"]).expect_failure([HOST])
     assert "twin-nowhere: bucket: the bucket does not exist" in run.failure(HOST)
     assert "twin-models bucket.public_access" not in failing(run)
 
 
 def test_bad_input_is_one_sentence_and_changes_nothing() -> None:
-    run = converge(policy={"public_access_block": False}).expect_failure([HOST])
+    run = apply(policy={"public_access_block": False}).expect_failure([HOST])
     assert "false needs an exception" in run.failure(HOST)
     assert "\n" not in run.failure(HOST)
 
 
 def test_a_store_that_is_down_is_one_sentence() -> None:
-    run = converge(endpoint_url="http://127.0.0.1:9").expect_failure([HOST])
+    run = apply(endpoint_url="http://127.0.0.1:9").expect_failure([HOST])
     assert "the store does not answer" in run.failure(HOST)
 
 

@@ -17,6 +17,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests" / "support"))
 
 import lab
+from role_task import RoleTask
 
 SCENARIO = lab.ROOT / "molecule" / "bucket_guard_stores"
 STRICT, CEPH, GATEWAY = "tgm-buckets-strict", "tgm-buckets-ceph", "tgm-ceph"
@@ -44,11 +45,20 @@ def client(host: str, key: str = "twinguard", secret: str = SECRET) -> Any:
     )
 
 
-def converge(host: str, *arguments: str, **changes: Any) -> lab.Run:
-    """Run the role against one store with the policy of the scenario and these changes to it."""
+def apply(host: str, check: bool = False, **changes: Any) -> lab.Run:
+    """Have the policy with these changes put in force in one store, or foreseen in check mode."""
     variables = {f"bucket_guard_{name}": value for name, value in changes.items()}
-    done = lab.play(SCENARIO / "converge.yml", variables, "--limit", host, *arguments)
-    lab.expect_hidden(done.stdout + done.stderr, lab.forms_of(SECRET), "output of a play")
+    store = {"bucket_store_port": port_of(host)}
+    task = RoleTask(
+        "bucket_guard_stores",
+        "bucket_guard",
+        "s3_guard",
+        "store_guards",
+        inventory=store,
+        here=True,
+    )
+    done = task.run([host], check, **variables)
+    lab.expect_hidden(done.stdout, lab.forms_of(SECRET), "result of the task")
     return done
 
 
@@ -105,7 +115,7 @@ def test_the_store_itself_refuses_to_open_a_bucket_again(host: str) -> None:
 
 
 def test_the_strict_store_has_all_of_it_in_force() -> None:
-    run = converge(STRICT).expect_success()
+    run = apply(STRICT).expect_success()
     assert run.changed[STRICT] == 0
     assert set(statuses(run, STRICT, "twin-models").values()) == {"pass"}
     s3 = client(STRICT)
@@ -122,8 +132,8 @@ def test_a_bucket_with_an_open_acl_is_closed_in_the_order_that_a_strict_store_ta
     writers = {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
     s3.put_bucket_ownership_controls(Bucket="twin-models", OwnershipControls=writers)
     s3.put_bucket_acl(Bucket="twin-models", ACL="public-read")
-    seen = converge(STRICT, "--check", "--diff").expect_success()
-    mended = converge(STRICT, "--diff").expect_success()
+    seen = apply(STRICT, check=True).expect_success()
+    mended = apply(STRICT).expect_success()
     headers = [one["after_header"] for one in result(mended, STRICT)["diff"]]
     settings = ("public_access_block", "acl", "ownership")
     assert headers == [f"s3://twin-models {one}" for one in settings]
@@ -132,7 +142,7 @@ def test_a_bucket_with_an_open_acl_is_closed_in_the_order_that_a_strict_store_ta
 
 
 def test_what_ceph_lacks_is_not_applicable_with_the_reason_and_the_rest_is_in_force() -> None:
-    run = converge(CEPH).expect_success()
+    run = apply(CEPH).expect_success()
     assert run.changed[CEPH] == 0
     found = statuses(run, CEPH, "twin-models")
     assert {name for name, status in found.items() if status == "not_applicable"} == LACKING
@@ -152,7 +162,7 @@ def test_what_ceph_lacks_is_not_applicable_with_the_reason_and_the_rest_is_in_fo
 
 def test_check_mode_cannot_know_what_ceph_will_refuse_and_says_nothing_else() -> None:
     """Ceph answers that there is none, and only an attempt shows that there cannot be one."""
-    run = converge(CEPH, "--check", "--diff").expect_success()
+    run = apply(CEPH, check=True).expect_success()
     settings = {one["after_header"].split()[1] for one in result(run, CEPH)["diff"]}
     assert settings == {"encryption", "logging"}
 
@@ -162,7 +172,7 @@ def test_a_policy_that_ceph_takes_for_public_fails_its_bucket_by_name_and_stays(
     s3.create_bucket(Bucket="twin-shared")
     try:
         s3.put_bucket_policy(Bucket="twin-shared", Policy=shared_policy())
-        run = converge(CEPH).expect_failure([CEPH])
+        run = apply(CEPH).expect_failure([CEPH])
         assert "twin-shared: policy: access denied on PutBucketPolicy" in run.failure(CEPH)
         assert "may consider the policy public" in run.failure(CEPH)
         assert list(policy_of(s3, "twin-shared")) == ["Given"]
@@ -183,7 +193,7 @@ def test_an_exception_lets_such_a_policy_in_where_the_block_is_not_set_yet() -> 
             "reason": "Ceph takes the policy for public",
             "expires": "2099-12-31",
         }
-        run = converge(CEPH, exceptions=[exception]).expect_success()
+        run = apply(CEPH, exceptions=[exception]).expect_success()
         found = statuses(run, CEPH, "twin-shared")
         assert found["bucket.transport"] == "pass"
         assert found["bucket.public_access"] == "not_applicable"
@@ -206,6 +216,6 @@ def test_the_journal_of_a_host_tells_of_a_run_and_holds_no_secret() -> None:
 
 
 def test_a_wrong_secret_is_one_sentence() -> None:
-    run = converge(CEPH, secret_key="not-the-secret-of-molecule").expect_failure([CEPH])
+    run = apply(CEPH, secret_key="not-the-secret-of-molecule").expect_failure([CEPH])
     assert "the secret key does not match the access key" in run.failure(CEPH)
     assert "\n" not in run.failure(CEPH)

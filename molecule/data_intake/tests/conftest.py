@@ -23,6 +23,6 @@ def receiver(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def restored() -> Iterator[None]:
-    """Puts the policy of the scenario back after a test that changes it."""
+    """Puts the receivers' policy of the scenario back after a test that changes it."""
     yield
-    intake_lab.converge().expect_success()
+    intake_lab.receive().expect_success()

@@ -64,8 +64,8 @@ def test_a_zone_that_another_file_of_sshd_opens_up_is_found_and_fails() -> None:
         lab.write(host, OVERRIDE, f"Match Group twinguard-senders\n    {forced}\nMatch all\n")
         lab.shell(host, "systemctl reload ssh")
     try:
-        check = intake_lab.converge("--check", "--limit", "intake_receivers").expect_success()
-        run = intake_lab.converge("--limit", "intake_receivers").expect_failure(RECEIVERS)
+        check = intake_lab.receive(check=True).expect_success()
+        run = intake_lab.receive().expect_failure(RECEIVERS)
         for host in RECEIVERS:
             assert intake_lab.statuses(check, host)[ACCOUNT] == "fail"
             assert "a sender can remove a file" in run.failure(host)
@@ -90,14 +90,13 @@ def test_what_cannot_be_is_refused_in_one_sentence_and_nothing_changes() -> None
         "directory of the system": ({"directory": "/srv"}, ["directory", "/srv"]),
     }
     before = {host: lab.shell(host, CONFIGURATION) for host in RECEIVERS}
-    policies = [{"name": name, **changes} for name, (changes, _words) in bad.items()]
-    run = lab.play(intake_lab.SCENARIO / "refuse.yml", {"bad_policies": policies}).expect_success()
+    for changes, words in bad.values():
+        run = intake_lab.refuse(**changes)
+        for host in RECEIVERS:
+            sentence = run.failure(host)
+            assert "\n" not in sentence
+            assert not [word for word in words if word not in sentence], sentence
     for host in RECEIVERS:
-        looped = next(one["results"] for one in run.results[host] if "results" in one)
-        sentences = {one["item"]["name"]: one["msg"] for one in looped}
-        for name, (_changes, words) in bad.items():
-            assert "\n" not in sentences[name]
-            assert not [word for word in words if word not in sentences[name]], sentences[name]
         assert lab.shell(host, CONFIGURATION) == before[host]
 
 
@@ -106,18 +105,18 @@ def test_keys_overlap_when_they_change_and_a_sender_that_is_taken_out_is_out() -
     """A batch for the old key is opened when the new one is there, and no more once the old one is gone."""
     new = made("new")
     first = {}
-    intake_lab.converge("--limit", "intake_receivers", identities=[new, OLD]).expect_success()
+    intake_lab.receive(identities=[new, OLD]).expect_success()
     for host in RECEIVERS:
         first[host] = intake_lab.seal(host, "sealed for the old key\n")
         intake_lab.scp(host, first[host])
         assert intake_lab.outcome(host, first[host])["status"] == "published"
-    intake_lab.converge("--limit", "intake_receivers", identities=[new]).expect_success()
+    intake_lab.receive(identities=[new]).expect_success()
     for host in RECEIVERS:
         second = intake_lab.seal(host, "sealed for a key that is gone\n")
         intake_lab.scp(host, second)
         found = intake_lab.outcome(host, second)
         assert (found["status"], found["reason"]) == ("quarantined", "wrong_recipient")
-    run = intake_lab.converge("--limit", "intake_receivers", senders=[]).expect_success()
+    run = intake_lab.receive(senders=[]).expect_success()
     for host in RECEIVERS:
         assert run.changed[host] == 1
         session = f"echo pwd | sftp {intake_lab.options(host)} -b - {intake_lab.target(host)}"
@@ -141,7 +140,7 @@ def test_a_change_is_not_judged_by_a_run_of_the_service_that_began_before_it() -
         lab.shell(host, "systemctl daemon-reload")
         lab.shell(host, "systemctl start --no-block twinguard-intake.service")
     try:
-        intake_lab.converge("--limit", "intake_receivers", identities=[new, OLD]).expect_success()
+        intake_lab.receive(identities=[new, OLD]).expect_success()
         for host in RECEIVERS:
             # It did wait, and failed in the end.
             said = lab.shell(host, "journalctl -u twinguard-intake.service -o cat")

@@ -85,9 +85,9 @@ def test_a_replace_ref_that_is_there_already_stops_pushes_until_it_is_gone(serve
 
 @pytest.fixture
 def restored() -> Iterator[None]:
-    """Puts the policy of the scenario back."""
+    """Puts the policy of the scenario back on the server that these tests change."""
     yield
-    git_lab.converge().expect_success()
+    git_lab.apply(git_lab.SERVERS[1]).expect_success()
 
 
 def test_who_is_no_longer_trusted_cannot_push_from_the_next_push_on(restored: None) -> None:
@@ -95,7 +95,7 @@ def test_who_is_no_longer_trusted_cannot_push_from_the_next_push_on(restored: No
     assert git_lab.good_push(server, "trusted")[0]
     everybody = "lookup('ansible.builtin.file', __keys ~ '/people.json') | from_json"
     others = "{{ " + everybody + " | rejectattr('name', 'eq', 'Alice') }}"
-    git_lab.converge(people=others).expect_success()
+    git_lab.apply(server, people=others).expect_success()
     ok, said = git_lab.good_push(server, "no-longer-trusted")
     assert not ok
     assert "unknown_key" in said

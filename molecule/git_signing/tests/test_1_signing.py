@@ -88,7 +88,7 @@ def test_drift_is_seen_by_check_mode_and_healed_by_a_run() -> None:
     drift = "git config --global --unset-all commit.gpgSign; git config --global gpg.format openpgp"
     for name in HOSTS:
         as_user(name, "alice", drift)
-    run = signing_lab.once([signing_lab.identity("alice")], "--check", "--diff").expect_success()
+    run = signing_lab.once([signing_lab.identity("alice")], check=True).expect_success()
     for name in HOSTS:
         found = signing_lab.control(run, name)
         assert found["status"] == "fail"
@@ -105,7 +105,7 @@ def test_comments_includes_and_other_peoples_settings_stay(host: str) -> None:
     lab.shell(host, "userdel -rf frank 2>/dev/null || true; useradd -m -s /bin/bash frank")
     as_user(host, "frank", "cat > .gitconfig; printf '[core]\\n\\teditor = vi\\n' > more", own)
     frank = {"user": "frank", "name": "F", "email": "f@x.org", "key": "~/.ssh/new", "create": True}
-    run = signing_lab.once([frank], "--limit", host).expect_success()
+    run = signing_lab.once([frank], [host]).expect_success()
     assert signing_lab.control(run, host)["status"] == "pass"
     assert as_user(host, "frank", "cat .gitconfig").startswith(own)
     assert (

@@ -153,7 +153,7 @@ def test_a_revoked_key_counts_no_more_and_the_list_stays_in_force(signers_kept: 
 def test_settings_of_the_system_are_proven_by_a_user(host: str) -> None:
     one = {"scope": "system", "user": "alice", "key": "~/.ssh/id_signing"}
     try:
-        run = signing_lab.once([one], "--limit", host).expect_success()
+        run = signing_lab.once([one], [host]).expect_success()
         assert "alice@example.com" in signing_lab.control(run, host)["reason"]
         assert "signingkey = ~/.ssh/id_signing" in lab.shell(host, "cat /etc/gitconfig")
     finally:

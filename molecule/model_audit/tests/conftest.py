@@ -25,4 +25,4 @@ def server(request: pytest.FixtureRequest) -> str:
 def restored() -> Iterator[None]:
     """Puts the policy of the scenario back after a test that changes it."""
     yield
-    audit_lab.converge().expect_success()
+    audit_lab.apply().expect_success()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
@@ -16,9 +17,19 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 sys.path.insert(0, str(ROOT / "tests" / "windows"))
 
 import lab
+from ansible.inventory.manager import InventoryManager
+from ansible.playbook.play_context import PlayContext
+from ansible.playbook.task import Task
+from ansible.plugins.loader import connection_loader
+from ansible.template import Templar
+from ansible.vars.manager import VariableManager
+from role_task import RoleTask, as_run, loader
+
+from ansible_collections.twinguard.hardening.plugins.action.win_guard import ActionModule
 
 SCENARIO = lab.ROOT / "molecule" / "windows_guard"
 HOSTS = ["tgm-win-basic", "tgm-win-ntlm", "tgm-win-tls"]
+TASK = RoleTask("windows_guard", "windows_guard", "win_guard", "windows_workstations")
 SECRET = "test-secret-of-windows"
 
 
@@ -51,6 +62,42 @@ def converge(*arguments: str, **changes: Any) -> lab.Run:
     variables = {f"windows_guard_{name}": value for name, value in changes.items()}
     done = lab.play(SCENARIO / "converge.yml", variables, *arguments)
     lab.expect_hidden(done.stdout + done.stderr, lab.forms_of(SECRET), "output of a play")
+    return done
+
+
+@lru_cache(maxsize=None)
+def way_to(host: str) -> Dict[str, Any]:
+    """The variables of the inventory that say how a host is reached."""
+    inventory = InventoryManager(loader=loader(), sources=[str(lab.INVENTORY)])
+    found = VariableManager(loader=loader(), inventory=inventory).get_vars(
+        host=inventory.get_host(host)
+    )
+    names = [name for name in found if name.startswith("ansible_") and name != "ansible_facts"]
+    templar = Templar(loader=loader(), variables=found)
+    return {name: templar.template(found[name]) for name in names}
+
+
+def task_on(host: str, options: Dict[str, Any], check: bool) -> Dict[str, Any]:
+    """The result of the task on a host, over its own kind of WinRM."""
+    task, context, way = Task(), PlayContext(), way_to(host)
+    context.remote_addr = way["ansible_host"]
+    task.action, task.args, task.check_mode = "twinguard.hardening.win_guard", options, check
+    connection = connection_loader.get("ansible.builtin.winrm", context)
+    extras = {name: value for name, value in way.items() if name.startswith("ansible_winrm_")}
+    connection.set_options(var_options={**way, "_extras": extras})
+    templar = Templar(loader=loader())
+    try:
+        action = ActionModule(task, connection, context, loader(), templar, None)
+        return dict(action.run(task_vars=dict(way)))
+    finally:
+        connection.close()
+
+
+def apply(check: bool = False, **changes: Any) -> lab.Run:
+    """Have the policy of the scenario with these changes put in force, or foreseen in check mode, without a play."""
+    options = TASK.options(**{f"windows_guard_{name}": value for name, value in changes.items()})
+    done = as_run(HOSTS, [task_on(host, options, check) for host in HOSTS])
+    lab.expect_hidden(done.stdout, lab.forms_of(SECRET), "result of the task")
     return done
 
 

@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from conftest import HOSTS, change, converge, failing, result, wire, world
+from conftest import HOSTS, apply, change, converge, failing, result, wire, world
 from packet import Packet, admits
 
 CONTROLLER, VPN, GUEST, STRANGER = "192.168.1.10", "192.168.1.77", "192.168.1.200", "203.0.113.5"
@@ -64,17 +64,17 @@ def test_hosts_that_drifted_are_seen_by_check_mode_and_put_right(restored: None)
     opened["RemoteAddress"] = ["Any"]
     change(name, state)
     assert admits(world(name), Packet(STRANGER, 8888))
-    seen = converge("--check", "--diff").expect_success()
+    seen = apply(check=True).expect_success()
     assert set(failing(seen, name)) == {
         "firewall_profile public", "firewall_rule Jupyter from the VPN",
         "cloud_protection cloud_reporting", "exclusions paths",
     }  # fmt: skip
     assert admits(world(name), Packet(STRANGER, 8888))
-    mended = converge("--diff").expect_success()
+    mended = apply().expect_success()
     assert result(mended, name)["diff"] == result(seen, name)["diff"]
     assert not admits(world(name), Packet(STRANGER, 8888))
     assert failing(mended, name) == {}
-    assert set(converge().expect_success().changed.values()) == {0}
+    assert set(apply().expect_success().changed.values()) == {0}
 
 
 def test_a_run_that_changes_nothing_starts_one_module_and_asks_eight_times_at_most() -> None:
@@ -97,7 +97,7 @@ def test_what_tamper_protection_keeps_is_named_and_stays_red(restored: None) -> 
     state["switches"]["ignored_preferences"] = ["DisableRealtimeMonitoring"]
     change(name, state)
     for _unused in range(2):
-        run = converge().expect_failure([name])
+        run = apply().expect_failure([name])
         assert "tamper protection is on, by Intune" in run.failure(name)
         assert run.changed[name] == 0
 
@@ -108,7 +108,7 @@ def test_a_policy_that_locks_the_controller_out_is_refused_and_changes_nothing(
     before = {name: world(name) for name in HOSTS}
     # Windows' own rule for WinRM goes with those of others, and none of ours takes its place.
     others = {"action": "disable", "direction": "inbound", "profiles": ["private"]}
-    run = converge(rules=[], unmanaged=others).expect_failure(HOSTS)
+    run = apply(rules=[], unmanaged=others).expect_failure(HOSTS)
     for name in HOSTS:
         assert "could no longer reach port 5985" in run.failure(name)
         assert world(name) == before[name]
@@ -116,7 +116,7 @@ def test_a_policy_that_locks_the_controller_out_is_refused_and_changes_nothing(
 
 def test_bad_input_is_one_sentence_on_each_host() -> None:
     bad: list[dict[str, Any]] = [{"name": "Jupyter", "local_ports": ["8888"], "protocol": "any"}]
-    run = converge(rules=bad).expect_failure(HOSTS)
+    run = apply(rules=bad).expect_failure(HOSTS)
     for name in HOSTS:
         assert "option 'rules[0].local_ports' = ['8888']" in run.failure(name)
         assert "\n" not in run.failure(name)
@@ -129,7 +129,7 @@ def test_rules_leave_in_the_order_of_their_life(restored: None) -> None:
         "local_ports": ["5985"],
         "remote_addresses": [CONTROLLER],
     }
-    changed = converge(rules=[{**way_in, "description": "changed"}], unmanaged={"action": "ignore"})
+    changed = apply(rules=[{**way_in, "description": "changed"}], unmanaged={"action": "ignore"})
     assert set(changed.expect_success().changed.values()) == {1}
     for name in HOSTS:
         ours = [
