@@ -7,7 +7,7 @@
 
 Starts a machine with its own kernel (tools/vm.py restore bench-audit), arms the watches on it, and times in turn:
 auditctl -l as a process of its own, and all that the module reads and plans until it knows that nothing is to be done.
-The machine is thrown away. It is emulated, so read the ratio and not the seconds.
+The machine is thrown away. It has no help of the hardware, so read the ratio and not the seconds.
 """
 
 from __future__ import annotations

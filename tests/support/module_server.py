@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs modules on a test machine without loading Ansible's part of them anew each time, which takes seconds there.
 
-Usage: python3 module_server.py PORT. It listens on loopback; a request is one line "MODULE ARGUMENTS-FILE", the answer
-is what the module prints. Each request has a process of its own, so that nothing of one is left for the next.
+Usage: python3 module_server.py [PORT]. It listens on loopback; a request is a line "MODULE ARGUMENTS-FILE", the answer
+is what the module prints. Each request has a process of its own, so that nothing of one is left for the next. Without a
+port it ends when all is loaded, and so compiled.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ def main() -> None:
         # What it needs stays loaded; it itself is run anew.
         importlib.import_module(f"{PACKAGE}.{name}")
         del sys.modules[f"{PACKAGE}.{name}"]
+    if len(sys.argv) < 2:
+        return
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", int(sys.argv[1])))

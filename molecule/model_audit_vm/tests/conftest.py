@@ -25,8 +25,14 @@ def machine(request: pytest.FixtureRequest) -> Machine:
 
 @pytest.fixture
 def old() -> Machine:
-    """The machine with Debian 12, for what its kernel and tools have no part in."""
+    """The machine with Debian 12, the cheaper one, for what is the same on both."""
     return _machines["molecule-12"]
+
+
+@pytest.fixture
+def new() -> Machine:
+    """The machine with Debian 13, whose processor also runs 32-bit programs."""
+    return _machines["molecule-13"]
 
 
 @pytest.fixture
