@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Test machines with a kernel of their own, without hardware help and reached on loopback only.
 
-    vm.py restore NAME [--release 12|13]   start machine NAME as new; one that runs is thrown away first. Half a minute,
-                                           and two more the first time, when its disk is built
+    vm.py restore NAME [--release 12|13]   start NAME as new, with a disk that is built the first time: 1 to 3 minutes
     vm.py down [NAME ...]                  throw machines away; without a name: all of this checkout
 
 Each is a name you choose (letters, digits, "-"), with systemd, sshd, python3, auditd (running) and nothing else. Debian
@@ -16,7 +15,6 @@ Then it is called tgm-audit-vm in .build/vm/NAME/ssh_config, and console.log bes
     ansible all -i tgm-audit-vm-NAME, -e ansible_ssh_common_args='-F .build/vm/NAME/ssh_config' -m ping
 
 Ansible must call it tgm-audit-vm-NAME: it keeps connections by name and would take one machine for another.
-What is written there outlives a reboot, and ends with `down` or the next `restore`.
 """
 
 from __future__ import annotations

@@ -85,10 +85,7 @@ def qemu_command(disk: Disk, title: str, port: int) -> list[str]:
 def user_mode_commands(
     disk: Disk, title: str, port: int, wires: tuple[int, int]
 ) -> list[list[str]]:
-    """Return how user-mode Linux is started, and the qemu that does nothing but join it to the port.
-
-    ``wires`` are the two ends of a socket between them.
-    """
+    """Return how user-mode Linux is started, and the qemu that joins it to the port; ``wires`` are between them."""
     net = ["qemu-system-x86_64", "-name", title, "-machine", "none", "-display", "none"]
     for word in (
         f"user,id=n0,hostfwd=tcp:127.0.0.1:{port}-:22",
@@ -183,15 +180,16 @@ def ssh(vm: Machine, command: str, seconds: float = 60.0) -> bool:
 
 
 def wait_until(vm: Machine, ready: str, seconds: float) -> None:
-    """Wait until one can log in and this command ends well.
-
-    :raises Problem: with the end of the console when that does not happen in time.
-    """
+    """Wait until one can log in and this command ends well; a Problem tells the end of the console if not."""
     began, started = time.monotonic(), (vm.folder / "pids").read_text("ascii").split()
-    wait_for(lambda: len(pids_of(vm)) < len(started) or ssh(vm, "true", 20.0), seconds, 1.0)
-    runs = len(pids_of(vm)) == len(started)
-    if runs and ssh(vm, ready, max(20.0, began + seconds - time.monotonic())):
+
+    def runs() -> bool:
+        # User-mode Linux begins by executing itself anew, and has no arguments for a moment.
+        return wait_for(lambda: len(pids_of(vm)) == len(started), 2.0)
+
+    wait_for(lambda: not runs() or ssh(vm, "true", 20.0), seconds, 1.0)
+    if runs() and ssh(vm, ready, max(20.0, began + seconds - time.monotonic())):
         return
-    why = f"it was not ready within {seconds:.0f} s" if runs else "it ended"
+    why = f"it was not ready within {seconds:.0f} s" if runs() else "it ended"
     end = "\n".join(vm.console.read_text("utf-8", "replace").splitlines()[-8:])
     raise Problem(f"The machine {vm.name} did not come up: {why}. Its console ends:\n{end}")
