@@ -34,6 +34,9 @@ import sys
 command, *words = sys.argv[1:]
 words = [word for word in words if word not in ("-y", "--disable-pip-version-check")]
 os.environ.update({env!r})
+if command == "install":
+    # Compiled now, as pip does: a warning of the compiler would else be taken for one of the first test.
+    words.append("--compile-bytecode")
 os.execv({uv!r}, ["uv", "pip", command, "--quiet", "--python", sys.executable, *words])
 """
 
