@@ -192,7 +192,7 @@ RETURN = r"""
 controls:
   description:
     - The controls C(audit.rules), C(audit.daemon) and C(audit.coverage) of the host, C(audit.locked) when asked for,
-      and for each watch C(audit.sight) and C(audit.canary).
+      and for each watch C(audit.visibility) and C(audit.canary).
   returned: always
   type: list
   elements: dict

@@ -61,7 +61,7 @@ def test_every_control_says_that_this_kernel_gives_no_audit(server: str) -> None
         "controls"
     ]
     ids = {one["id"] for one in controls}
-    assert {"audit.rules", "audit.sight", "audit.canary", "audit.daemon"} <= ids
+    assert {"audit.rules", "audit.visibility", "audit.canary", "audit.daemon"} <= ids
     assert {one["status"] for one in controls} == {"not_applicable"}
     assert all("kernel" in one["reason"] for one in controls), controls
 

@@ -40,7 +40,7 @@ def test_a_run_that_changes_nothing_says_so_and_leaves_nothing_behind(machine: M
     ]
     assert lines[0] == lines[1]
     for path in ("/srv/models", "/srv/current", "/etc/twinguard-model.conf"):
-        assert result.status("audit.sight", path) == "pass"
+        assert result.status("audit.visibility", path) == "pass"
         assert result.status("audit.canary", path) == "pass"
     # Nothing is read by making a file, so the watch for execution is not tried; the kernel is open to io_uring.
     expected = ("audit.coverage io_uring", "audit.canary /opt/tools")
@@ -96,7 +96,9 @@ def expect_repair(machine: Machine, harm: str) -> None:
     assert run.data["diff"] == check.data["diff"], "check mode foretold something else"
     again = machine.watch()
     assert not again.changed, again.data["diff"]
-    assert [one for one in again.open() if one.startswith(("audit.rules", "audit.sight"))] == []
+    assert [
+        one for one in again.open() if one.startswith(("audit.rules", "audit.visibility"))
+    ] == []
     # What others left in the kernel is still there, as it was.
     assert foreign_rules(machine, ":") == foreign
     machine.attempt(f"set +e; auditctl -W {more}; auditctl -R /etc/audit/rules.d/50-somebody.rules")

@@ -74,7 +74,7 @@ def test_a_replaced_directory_is_armed_by_the_host_itself(
     assert sees(machine)
     result = machine.watch(check=True)
     assert not result.changed, result.said
-    assert result.status("audit.sight", "/srv/models") == "pass"
+    assert result.status("audit.visibility", "/srv/models") == "pass"
 
 
 @pytest.mark.parametrize("way", [SWAP, ANEW], ids=["swapped", "made anew"])
@@ -85,7 +85,7 @@ def test_a_replaced_directory_is_reported_and_armed_by_the_next_run(
     old.sh(f"systemctl stop {REARM}.path; {way}")
     check = old.watch(check=True)
     assert check.changed
-    assert check.status("audit.sight", "/srv/models") == "fail"
+    assert check.status("audit.visibility", "/srv/models") == "fail"
     assert old.watch().changed
     assert sees(old)
     assert not old.watch().changed
@@ -96,7 +96,7 @@ def test_a_link_that_leads_elsewhere_now_is_followed(old: Machine, undo: list[st
     old.sh("cp -a /srv/releases/1 /srv/releases/2; ln -sfn releases/2 /srv/current")
     check = old.watch(check=True)
     assert check.changed
-    assert check.status("audit.sight", "/srv/current") == "fail"
+    assert check.status("audit.visibility", "/srv/current") == "fail"
     result = old.watch()
     row = next(one for one in result.data["watches"] if one["path"] == "/srv/current")
     assert (row["resolved"], row["armed"]) == ("/srv/releases/2", True)
@@ -108,7 +108,7 @@ def test_a_mount_over_or_below_a_watch_is_watched_too(old: Machine, undo: list[s
     undo.append(f"umount {place}")
     old.sh(f"mount -t tmpfs none {place}; mkdir -p /srv/models/pump; echo mounted > {MODEL}")
     check = old.watch(check=True)
-    assert check.status("audit.sight", "/srv/models") == "fail", check.said
+    assert check.status("audit.visibility", "/srv/models") == "fail", check.said
     assert check.changed
     assert old.watch().changed
     assert sees(old)
@@ -134,10 +134,10 @@ def test_a_layer_of_an_overlay_is_named_with_the_place_to_watch(old: Machine, un
     )
     result = old.watch(may_fail=True)
     assert result.failed
-    assert "/srv/o/merged" in result.control("audit.sight", "/srv/models")["reason"]
+    assert "/srv/o/merged" in result.control("audit.visibility", "/srv/models")["reason"]
     both = [*policy(), {"path": "/srv/o/merged", "key": "twinguard_merged"}]
     result = old.watch(watches=both)
-    assert result.status("audit.sight", "/srv/models") == "pass"
+    assert result.status("audit.visibility", "/srv/models") == "pass"
     assert sees(old, "/srv/o/merged/pump/weights.bin")
 
 
@@ -154,7 +154,7 @@ def test_a_rule_that_hides_accesses_is_named(old: Machine, undo: list[str], rule
     undo.append(f"auditctl {rule.replace('-A', '-d').replace('-a', '-d')}")
     old.sh(f"auditctl {rule} 2>/dev/null")
     check = old.watch(check=True)
-    finding = check.control("audit.sight", "/srv/models")
+    finding = check.control("audit.visibility", "/srv/models")
     assert finding["status"] == "fail", finding
     assert "never" in finding["reason"]
     assert old.watch(may_fail=True).failed
@@ -166,7 +166,7 @@ def test_a_rule_that_comes_too_late_to_hide_anything_does_no_harm(old: Machine, 
     old.sh("auditctl -a never,exit -F dir=/srv 2>/dev/null")
     result = old.watch()
     assert not result.changed
-    assert result.status("audit.sight", "/srv/models") == "pass"
+    assert result.status("audit.visibility", "/srv/models") == "pass"
     assert sees(old)
 
 
@@ -236,4 +236,4 @@ def test_a_watch_that_cannot_be_proven_fails_in_bounded_time(old: Machine, undo:
     assert time.monotonic() - began < 100
     assert result.failed
     assert result.status("audit.canary", "/srv/models") == "fail"
-    assert result.status("audit.sight", "/srv/models") == "fail"
+    assert result.status("audit.visibility", "/srv/models") == "fail"

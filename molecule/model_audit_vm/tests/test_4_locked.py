@@ -30,14 +30,14 @@ def lock_ask_for_more_and_reboot(machine: Machine) -> None:
 
     again = machine.watch(immutable=True)
     assert not again.changed
-    assert again.status("audit.sight", "/srv/models") == "pass"
+    assert again.status("audit.visibility", "/srv/models") == "pass"
 
     wanted = [*policy(), MORE]
     for check in (True, False):
         more = machine.watch(immutable=True, watches=wanted, check=check, may_fail=True)
         assert more.data["reboot_required"]
         assert more.status("audit.rules") == "fail"
-        assert more.status("audit.sight", "/srv/releases") == "fail"
+        assert more.status("audit.visibility", "/srv/releases") == "fail"
         assert more.failed is not check
     # What is in force until then is still seen.
     rows = machine.recorded(f"cat {MODEL}")
@@ -48,7 +48,7 @@ def lock_ask_for_more_and_reboot(machine: Machine) -> None:
     after = machine.watch(immutable=True, watches=wanted)
     assert not after.changed, after.data.get("diff")
     assert not after.data["reboot_required"]
-    assert after.status("audit.sight", "/srv/releases") == "pass"
+    assert after.status("audit.visibility", "/srv/releases") == "pass"
     assert after.status("audit.rules") == "pass"
     rows = machine.recorded(f"cat {MODEL}; cat /srv/releases/1/weights.bin; ls /srv/releases")
     keys = [key for row in rows for key in row["rule_keys"]]

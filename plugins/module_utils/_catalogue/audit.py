@@ -31,7 +31,7 @@ CONTROLS = (
         ),
     ),
     Control(
-        "audit.sight",
+        "audit.visibility",
         "Nothing hides a watched model from its watch",
         "critical",
         (FULL_ACCESS, TAMPERING, RECORD_GENERATION),

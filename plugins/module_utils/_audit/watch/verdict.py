@@ -82,7 +82,7 @@ def controls(
         status, reason = visibility(found, watch, view.blind(watch), canaries.of(number))
         shared = [one.sentence for one in view.shadows(watch) if not hides(one)]
         evidence = {"resolved": watch.resolved, "key": watch.key, "shared": shared}
-        entries.append(finding("audit.sight", watch.path, status, reason, evidence))
+        entries.append(finding("audit.visibility", watch.path, status, reason, evidence))
         entries.append(finding("audit.canary", watch.path, *canaries.of(number)))
     entries.append(_daemon(found))
     entries += _coverage(want, found)
@@ -93,7 +93,7 @@ def controls(
 def _not_applicable(want: Want, problem: str) -> List[dict[str, Any]]:
     resources = [("audit.rules", "kernel and boot")]
     for watch in want.watches:
-        resources += [("audit.sight", watch.path), ("audit.canary", watch.path)]
+        resources += [("audit.visibility", watch.path), ("audit.canary", watch.path)]
     resources += [("audit.daemon", "auditd"), ("audit.coverage", "processes")]
     if want.params["immutable"] is not None:
         resources.append(("audit.locked", "audit rules"))
@@ -281,7 +281,7 @@ def _locked(want: Want, found: Found) -> List[dict[str, Any]]:
 
 def watch_rows(want: Want, entries: Sequence[Mapping[str, Any]]) -> List[dict[str, Any]]:
     """One row of the result for each watch: `armed` is null where that is not known."""
-    seen = {one["resource"]: one for one in entries if one["id"] == "audit.sight"}
+    seen = {one["resource"]: one for one in entries if one["id"] == "audit.visibility"}
     rows = []
     for watch in want.watches:
         status, reason = (seen[watch.path][name] for name in ("status", "reason"))
@@ -305,10 +305,10 @@ def _through_link(watch: Watch) -> str:
 
 def failures(entries: Sequence[Mapping[str, Any]]) -> List[str]:
     """What makes a run fail: watches that are not in force. What only weakens audit is reported."""
-    hard = ("audit.rules", "audit.sight", "audit.canary", "audit.daemon")
+    hard = ("audit.rules", "audit.visibility", "audit.canary", "audit.daemon")
     failed = [one for one in entries if one["id"] in hard and one["status"] == "fail"]
     # A canary that failed is already the reason of the finding on visibility.
-    known = {one["resource"] for one in failed if one["id"] == "audit.sight"}
+    known = {one["resource"] for one in failed if one["id"] == "audit.visibility"}
     return [
         f"{one['resource']}: {one['reason']}"
         for one in failed

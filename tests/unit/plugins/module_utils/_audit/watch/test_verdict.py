@@ -61,7 +61,7 @@ def test_without_audit_nothing_is_green_and_the_kernel_is_named() -> None:
     )
     assert {one["id"] for one in entries} == {
         "audit.rules",
-        "audit.sight",
+        "audit.visibility",
         "audit.canary",
         "audit.daemon",
         "audit.coverage",
@@ -86,7 +86,7 @@ def test_a_watch_that_cannot_see_fails_even_if_its_canary_was_seen(
     changes: dict[str, Any], word: str
 ) -> None:
     entries = controls(WANT, converged(WANT, **changes), FLOWN)
-    blind = [one for one in entries if one["id"] == "audit.sight" and one["status"] == "fail"]
+    blind = [one for one in entries if one["id"] == "audit.visibility" and one["status"] == "fail"]
     assert blind
     assert all(word in one["reason"] for one in blind)
     assert failures(entries)
@@ -96,20 +96,20 @@ def test_an_overlay_is_fine_when_what_it_shows_is_watched_too() -> None:
     both = want(watch(), watch("/merged"))
     found = converged(both, mounts=OVERLAY)
     canaries = CanaryResults({0: ("pass", ""), 1: ("pass", "")}, "")
-    assert said(found, canaries, both)["audit.sight", "/srv/models"]["status"] == "pass"
+    assert said(found, canaries, both)["audit.visibility", "/srv/models"]["status"] == "pass"
 
 
 def test_what_a_canary_showed_beats_what_the_record_says() -> None:
     found = converged(WANT, armed={})
-    assert said(found)["audit.sight", "/srv/models"]["status"] == "pass"
+    assert said(found)["audit.visibility", "/srv/models"]["status"] == "pass"
     unproven = said(found, CanaryResults())
-    assert unproven["audit.sight", "/srv/models"]["status"] == "unknown"
+    assert unproven["audit.visibility", "/srv/models"]["status"] == "unknown"
     assert unproven["audit.canary", "/srv/models"]["reason"] == "check mode makes no test access"
 
 
 def test_a_replaced_directory_fails_as_long_as_no_canary_says_otherwise() -> None:
     found = converged(WANT, armed={"/srv/models": "1:1"})
-    assert "replaced" in said(found, CanaryResults())["audit.sight", "/srv/models"]["reason"]
+    assert "replaced" in said(found, CanaryResults())["audit.visibility", "/srv/models"]["reason"]
 
 
 def test_a_canary_that_was_not_seen_fails_its_watch_alone() -> None:
@@ -118,21 +118,25 @@ def test_a_canary_that_was_not_seen_fails_its_watch_alone() -> None:
     canaries = canary_results(WANT.watches, accesses, {}, missed, 10)
     first, second = (one.path for one in WANT.watches)
     found = said(converged(WANT), canaries)
-    assert found["audit.sight", first]["status"] == found["audit.canary", first]["status"] == "fail"
+    assert (
+        found["audit.visibility", first]["status"]
+        == found["audit.canary", first]["status"]
+        == "fail"
+    )
     assert "within 10 seconds" in found["audit.canary", first]["reason"]
-    assert found["audit.sight", second]["status"] == "pass"
+    assert found["audit.visibility", second]["status"] == "pass"
 
 
 def test_a_rule_of_others_for_the_same_directory_is_named_when_arming_anew_did_not_help() -> None:
     other = rule("-a always,exit -F arch=b64 -S unlink -F dir=/srv/models -F uid=33 -F key=other")
     found = converged(WANT, (other,))
     canaries = CanaryResults({0: ("fail", "not seen"), 1: ("fail", "not seen")}, "")
-    reason = said(found, canaries)["audit.sight", "/srv/models"]["reason"]
+    reason = said(found, canaries)["audit.visibility", "/srv/models"]["reason"]
     assert (
         "'-a always,exit -F arch=b64 -S unlink -F dir=/srv/models -F uid=33 -F key=other' keeps"
         in reason
     )
-    assert "keeps" not in said(found, canaries)["audit.sight", "/etc/keys"]["reason"]
+    assert "keeps" not in said(found, canaries)["audit.visibility", "/etc/keys"]["reason"]
 
 
 def test_a_canary_under_another_key_names_that_key() -> None:
