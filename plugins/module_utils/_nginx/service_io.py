@@ -145,7 +145,8 @@ def service_state(unit: str, pid_path: str) -> Service:
     if not systemd_io.in_charge():
         master = _pid_from(pid_path)
         return Service("none", master is not None, True, "", master)
-    state = systemd_io.units([unit]).get(unit, {})
+    # Systemd answers by the unit's whole name, and this one may be given without ".service", or be an alias.
+    state: Mapping[str, str] = next(iter(systemd_io.units([unit]).values()), {})
     master = int(state.get("MainPID", "0")) or None
     running = state.get("ActiveState") in ("active", "reloading") and master is not None
     if not running and state.get("LoadState") == "not-found":
