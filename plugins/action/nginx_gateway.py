@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks the gateway's policy, hashes its keys and renders its files on the controller."""
+"""Validates the gateway's policy, hashes its keys and renders its files on the controller."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ class ActionModule(ActionBase):
             module_args=arguments,
             task_vars=task_vars,
         )
-        # The arguments are whole files; what the user wrote is in his play.
+        # The arguments are whole files, which the user did not write.
         answer.pop("invocation", None)
-        return dict(result, **(answer if policy is None else _told_by_policy(policy, answer)))
+        return dict(result, **(answer if policy is None else _by_policy(policy, answer)))
 
     def _options(self) -> dict[str, t.Any]:
-        """The task's options with types and defaults; ControlError or AnsibleActionFail when they do not fit."""
+        """The task's options with types and defaults; ControlError or AnsibleActionFail for bad options."""
         refuse_bare_keys(self._task.args)
-        # A copy, because Ansible fills the defaults of suboptions into the specification itself.
+        # A copy, because Ansible writes the defaults of suboptions into the specification.
         _checked, options = self.validate_argument_spec(
             deepcopy(GATEWAY_SPEC), required_if=REQUIRED_WHEN_PRESENT
         )
@@ -73,7 +73,7 @@ class ActionModule(ActionBase):
             raise ControlError(
                 "tiers",
                 options["tiers"],
-                "holds a tier that is not a dictionary",
+                "has a tier that is not a dictionary",
                 "write each as name: {rate: 10r/s, burst: 20}",
             )
         options["tiers"] = {name: self._tier(name, tier) for name, tier in options["tiers"].items()}
@@ -87,7 +87,7 @@ class ActionModule(ActionBase):
 
 
 def _files(policy: Policy, renderer: Renderer) -> dict[str, t.Any]:
-    """The files for every syntax that nginx has had; what reads alike in all is sent once."""
+    """The files for every nginx syntax; a file that is the same in all of them is sent once."""
     by_syntax = [(syntax, template_data(policy, syntax)) for syntax in SYNTAXES]
     files: dict[bool, list[dict[str, t.Any]]] = {True: [], False: []}
     for name, secret in FILES:
@@ -114,7 +114,7 @@ def _files(policy: Policy, renderer: Renderer) -> dict[str, t.Any]:
 
 
 def _read_by_nginx(policy: Policy) -> list[str]:
-    """Certificates and the like: nginx goes on with the old ones until it is reloaded."""
+    """Certificates and similar files: nginx uses the old ones until it is reloaded."""
     tls = policy.tls
     paths = [tls.certificate, tls.key, tls.client_ca] if tls else []
     return [path for path in paths + [upstream.ca for upstream in policy.upstreams] if path]
@@ -124,12 +124,12 @@ def _logrotate_path(name: str) -> str:
     return f"/etc/logrotate.d/twinguard-{name}"
 
 
-def _told_by_policy(policy: Policy, answer: dict[str, t.Any]) -> dict[str, t.Any]:
-    """The target's answer in the words of the policy: the option to blame, a finding per control."""
+def _by_policy(policy: Policy, answer: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The target's answer in terms of the policy: the option at fault, and a finding for each control."""
     if answer.get("failed"):
         cause = explain(policy, answer.get("complaints") or [])
         if cause:
-            answer["msg"] = f"{cause}; the former configuration stays in force"
+            answer["msg"] = f"{cause}; the previous configuration stays in force"
             answer.pop("exception", None)  # ansible-core shows its text in place of msg
     for one in answer.get("controls") or []:
         force = (one["status"], answer["msg"] if answer.get("failed") else one["reason"])

@@ -8,20 +8,20 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: posture
 type: aggregate
-short_description: Show which control is in force on which host
+short_description: Show the status of each control on each host
 version_added: 0.1.0
 author:
   - twinguard.hardening contributors (@twinguard)
 description:
-  - Collects the C(controls) that the modules of this collection return, and ends the run with a table of them by host.
-  - What is reported last for a host, control and resource counts. A host that was not reached is named.
-  - Reports what the tasks of this run have found; with C(--check) that is what is in force, and nothing is changed.
+  - Collects the C(controls) that the modules of this collection return, and prints them as a table at the end.
+  - For each host, control and resource the last report is shown. Hosts that could not be reached are listed.
+  - The table holds what the tasks of this run found. With C(--check) that is what is in force, and nothing is changed.
 requirements:
   - Enable it with E(ANSIBLE_CALLBACKS_ENABLED=twinguard.hardening.posture) or in C(ansible.cfg).
 options:
   posture_json:
     description:
-      - File on the controller that gets the same as JSON, replaced as a whole, readable by its owner only.
+      - File on the controller for the same report as JSON. It is replaced as a whole and readable by its owner only.
       - Without it no file is written.
     type: path
     env:
@@ -62,11 +62,11 @@ class CallbackModule(CallbackBase):
         self._posture = Posture()
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        """Collect; a loop arrives here as a whole."""
+        """Collect; a loop arrives here as one result."""
         self._posture.add(result.host.get_name(), result.result)
 
     def v2_runner_on_failed(self, result: Any, **_options: Any) -> None:
-        """Collect: a failed task says which controls do not hold."""
+        """Collect: a failed task returns the controls that are not in force."""
         self._posture.add(result.host.get_name(), result.result)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
@@ -91,4 +91,4 @@ class CallbackModule(CallbackBase):
         try:
             replace_file(path, content.encode("utf-8", "backslashreplace"), 0o600)
         except FilesError as error:
-            self._display.error(f"posture: {error}")
+            self._display.error(f"posture: the report could not be written: {error}")

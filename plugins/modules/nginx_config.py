@@ -13,12 +13,12 @@ version_added: 0.1.0
 author:
   - twinguard.hardening contributors (@twinguard)
 description:
-  - Takes all files of one set, checks the whole configuration of nginx with them before anything is live,
+  - Takes all files of one set, has nginx test its whole configuration with them before anything is live,
     switches to them by one rename, reloads or starts nginx, and proves that nginx serves exactly these files.
-  - If any step fails the old files are back, nginx serves what it served before, and the task fails with
-    nginx's own words. It fails again at every run until the cause is gone.
-  - The proof is a marker on loopback that answers with the digest of the files, O(probes) put to the running server,
-    and that no worker of an older configuration takes connections any more.
+  - If a step fails, the old files are restored, nginx serves what it served before, and the task fails with
+    nginx's own message. Every further run fails as well until the cause is gone.
+  - The proof consists of a marker on loopback that answers with the digest of the files, of the O(probes), and of
+    a check that no worker of an older configuration accepts connections.
   - Other files of nginx are never changed.
 extends_documentation_fragment:
   - twinguard.hardening._attributes
@@ -29,12 +29,12 @@ options:
     type: str
     required: true
   state:
-    description: Whether the set is to be in force or gone.
+    description: Whether the set should be in force or removed.
     type: str
     choices: [present, absent]
     default: present
   files:
-    description: The files, in the order in which nginx shall read them at C(http) level, after O(secret_files).
+    description: The files, in the order in which nginx reads them at C(http) level, after O(secret_files).
     type: list
     elements: dict
     default: []
@@ -48,19 +48,19 @@ options:
         type: str
         required: true
       since:
-        description: Leave the file out for an nginx older than this version.
+        description: Lowest version of nginx for which the file is used.
         type: str
       before:
-        description: Leave the file out for this version of nginx and newer ones.
+        description: Version of nginx from which on the file is no longer used.
         type: str
   secret_files:
-    description: Files that only root may read and that no output shows; nginx reads them first.
+    description: Files that only root may read and that are not shown in any output. nginx reads them first.
     type: list
     elements: dict
     default: []
     suboptions: *file
   companions:
-    description: Files outside of nginx that come and go with the set, such as a rule for logrotate.
+    description: Files elsewhere that are created and removed with the set, such as a rule for logrotate.
     type: list
     elements: dict
     default: []
@@ -75,30 +75,30 @@ options:
         required: true
   directories:
     description:
-      - Directories to make when missing, for nginx's workers to enter and nobody else.
-      - They are left when the set goes.
+      - Directories to create if missing, accessible only to root and nginx's workers.
+      - They stay when the set is removed.
     type: list
     elements: path
     default: []
   watch:
     description:
-      - Files that nginx read when it was last proven, such as certificates.
-      - nginx is reloaded when one of them was touched since.
+      - Further files that nginx reads, such as certificates.
+      - nginx is reloaded if one of them was touched since the last proof.
     type: list
     elements: path
     default: []
   probes:
-    description: Questions to put to the running server after a change and at every run.
+    description: Tests of the running server, made after a change and at every run.
     type: list
     elements: dict
     default: []
     suboptions:
       id:
-        description: Name of the question in the result.
+        description: Name of the probe in the result.
         type: str
         required: true
       kind:
-        description: A TLS handshake, or a request over HTTP.
+        description: Whether to make a TLS handshake or an HTTP request.
         type: str
         choices: [handshake, request]
         required: true
@@ -119,7 +119,7 @@ options:
         type: bool
         default: true
       protocol:
-        description: The one TLS version to offer in a handshake; any that this host has when not given.
+        description: The only TLS version to offer in a handshake; if not given, all versions of this host.
         type: str
         choices: [TLSv1, TLSv1.1, TLSv1.2, TLSv1.3]
       method:
@@ -131,7 +131,7 @@ options:
         type: str
         default: /
       expect:
-        description: The good outcomes, V(accepted) and V(refused) of a handshake, or the status of a request.
+        description: Outcomes that pass. V(accepted) or V(refused) for a handshake, a status for a request.
         type: list
         elements: str
         required: true
@@ -147,17 +147,17 @@ options:
     type: path
     default: /etc/nginx/nginx.conf
   service:
-    description: The systemd unit. Where systemd is not in charge, nginx is run by its own program and signals.
+    description: The systemd unit of nginx. Without systemd, nginx is controlled by its own program and signals.
     type: str
     default: nginx
   timeout:
-    description: Seconds that nginx may take until it serves the new configuration.
+    description: Seconds to wait until nginx serves the new configuration.
     type: int
     default: 15
 """
 
 EXAMPLES = r"""
-- name: Serve a status page, proven
+- name: Serve a status page, and prove it
   twinguard.hardening.nginx_config:
     name: status
     files:
@@ -189,12 +189,12 @@ generation:
   type: str
   sample: 3f9d1c2b8e7a6f50
 probes:
-  description: What each probe found; C(met) is V(null) where this host could not ask.
+  description: The result of each probe; C(met) is V(null) if this host could not make the probe.
   returned: when nginx is installed
   type: list
   elements: dict
 complaints:
-  description: Lines of nginx that stopped the change, with level, text, file and line.
+  description: Messages of nginx that stopped the change, with level, text, file and line.
   returned: on failure
   type: list
   elements: dict

@@ -13,13 +13,13 @@ version_added: 0.1.0
 author:
   - twinguard.hardening contributors (@twinguard)
 description:
-  - Takes the whole policy of a gateway, checks it on the controller, renders nginx's files there and hands
+  - Takes the whole policy of a gateway, validates it on the controller, renders nginx's files there and passes
     them to M(twinguard.hardening.nginx_config), which puts them in force as one proven change or leaves
     everything as it was.
   - Keys are hashed on the controller. The gateway gets a digest and the last six characters of each, in a
     file that only root may read.
-  - A request is counted before its key decides. One without a valid key is answered 401, one over a limit
-    429 with C(Retry-After), both in JSON.
+  - Requests are counted before their key is checked. A request without a valid key gets 401, one over a limit
+    gets 429 with C(Retry-After), both with a JSON body.
 extends_documentation_fragment:
   - twinguard.hardening._attributes
   - twinguard.hardening._attributes.LINUX
@@ -31,12 +31,12 @@ options:
     type: str
     default: gateway
   state:
-    description: Whether the gateway is to be in force or gone.
+    description: Whether the gateway should be in force or removed.
     type: str
     choices: [present, absent]
     default: present
   server_names:
-    description: DNS names that clients ask for. Required when O(state=present).
+    description: DNS names that clients use. Required when O(state=present).
     type: list
     elements: str
   listen:
@@ -54,7 +54,7 @@ options:
         type: int
         required: true
   plaintext:
-    description: Serve HTTP without TLS, behind something that ends TLS. The control C(gateway.tls) fails then.
+    description: Whether to serve HTTP, behind a proxy that terminates TLS. The control C(gateway.tls) then fails.
     type: bool
     default: false
   tls:
@@ -70,20 +70,20 @@ options:
         type: str
         required: true
       profile:
-        description: Mozilla's profile. V(modern) is TLS 1.3 alone, V(intermediate) adds TLS 1.2 with forward secrecy.
+        description: Mozilla's profile. V(modern) is TLS 1.3 only, V(intermediate) adds TLS 1.2 with forward secrecy.
         type: str
         choices: [modern, intermediate]
         default: intermediate
       hsts_max_age:
-        description: Seconds for which browsers shall insist on TLS; V(0) sends no such header.
+        description: Value of the HSTS header in seconds, for which browsers use TLS only; V(0) sends no header.
         type: int
         default: 63072000
       client_ca:
-        description: Path of the PEM authorities on the gateway that client certificates must come from (mutual TLS).
+        description: Path of the PEM authorities on the gateway that must have signed client certificates (mutual TLS).
         type: str
       client_verify:
         description:
-          - Whether a client certificate must be shown.
+          - Whether clients must present a certificate.
           - V(required) when O(tls.client_ca) is given and this is not.
         type: str
         choices: [required, optional]
@@ -106,7 +106,7 @@ options:
         type: int
         default: 16
       tls:
-        description: Speak TLS to the servers and verify them; plain HTTP when not given.
+        description: Use TLS to the servers and verify their certificate. Without it, plain HTTP is used.
         type: dict
         suboptions:
           ca:
@@ -114,10 +114,10 @@ options:
             type: str
             required: true
           server_name:
-            description: Name that the servers' certificate must bear.
+            description: Name that the servers' certificate must contain.
             type: str
   routes:
-    description: Paths that are open to clients; every other path is answered 404. Required when O(state=present).
+    description: Paths that clients can reach; every other path is answered with 404. Required when O(state=present).
     type: list
     elements: dict
     suboptions:
@@ -126,21 +126,21 @@ options:
         type: str
         required: true
       match:
-        description: Whether the path is the beginning of a request's path or all of it.
+        description: Whether the path must match the beginning of a request's path or all of it.
         type: str
         choices: [prefix, exact]
         default: prefix
       upstream:
-        description: Name of the upstream that answers.
+        description: Name of the upstream that gets the requests.
         type: str
         required: true
       auth:
-        description: Whether a key is needed.
+        description: Whether clients need an API key.
         type: str
         choices: [api_key, none]
         default: api_key
       methods:
-        description: Methods that are let through; all when not given.
+        description: Allowed methods; all if not given.
         type: list
         elements: str
         choices: [GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS]
@@ -149,29 +149,29 @@ options:
         type: str
         default: 10m
       read_timeout:
-        description: Seconds of silence from the model after which the request is given up.
+        description: Seconds without data from the model after which the request fails.
         type: int
         default: 60
       streaming:
-        description: Pass tokens on as they come, and let WebSockets through.
+        description: Whether to pass on tokens without buffering, and to allow WebSockets.
         type: bool
         default: false
   tiers:
     description:
-      - Limits that clients share by tier, each client counted for itself. Every key is the name of a tier.
+      - Limits by tier, which apply to each client of the tier separately. Every key is the name of a tier.
       - Every value is a dictionary of C(rate) (such as V(10r/s) or V(30r/m), needed), C(burst) (requests above
         the rate that are still taken, default 0), C(nodelay) (take them at once instead of spacing them,
         default true) and C(connections) (concurrent requests, no limit when not given).
     type: dict
     default: {}
   clients:
-    description: Who may call.
+    description: The clients and their API keys.
     type: list
     elements: dict
     default: []
     suboptions:
       id:
-        description: Name in logs, limits and the header C(X-Client-Id) that the model gets; lower case.
+        description: Name in logs, in limits and in the header C(X-Client-Id) to the model; lower case.
         type: str
         required: true
       tier:
@@ -179,27 +179,27 @@ options:
         type: str
         required: true
       keys:
-        description: The client's keys; more than one while it moves to a new one.
+        description: The client's keys; several during a key rotation.
         type: list
         elements: dict
         required: true
         suboptions:
           key:
-            description: The key, at least 128 bits. It does not leave the controller.
+            description: The key, with at least 128 bits of entropy. It does not leave the controller.
             type: str
           key_hash:
             description: The key's last six characters, a colon, and its MD5 digest in base64url without padding.
             type: str
           not_after:
-            description: Moment with its zone, or date, after which nginx itself refuses the key.
+            description: Time with its zone, or date, after which nginx refuses the key.
             type: str
   limits:
-    description: Limits by address, whoever calls. An IPv6 address counts as its /64.
+    description: Limits by address, for all clients. An IPv6 address counts as its /64.
     type: dict
     default: {}
     suboptions:
       address:
-        description: For every request.
+        description: Limit for every request.
         type: dict
         default: {rate: 50r/s, burst: 100, connections: 50}
         suboptions: &limit
@@ -207,19 +207,19 @@ options:
             description: Rate such as V(10r/s) or V(30r/m).
             type: str
           burst:
-            description: Requests above the rate that are still taken; 0 when not given.
+            description: Requests above the rate that are still accepted; 0 if not given.
             type: int
           nodelay:
-            description: Take them at once instead of spacing them.
+            description: Whether they are answered at once instead of being delayed to the rate.
             type: bool
             default: true
           connections:
-            description: Concurrent requests; no limit when not given.
+            description: Concurrent requests; no limit if not given.
             type: int
       rejected:
         description:
-          - For requests without a valid key.
-          - Guessing keys is slow then, and harms nobody else behind the same address.
+          - Limit for requests without a valid key.
+          - It makes guessing keys slow, without affecting other clients at the same address.
         type: dict
         default: {rate: 30r/m, burst: 10}
         suboptions:
@@ -227,32 +227,32 @@ options:
             description: Rate such as V(10r/s) or V(30r/m).
             type: str
           burst:
-            description: Requests above the rate that are still taken; 0 when not given.
+            description: Requests above the rate that are still accepted; 0 if not given.
             type: int
           nodelay:
-            description: Take them at once instead of spacing them.
+            description: Whether they are answered at once instead of being delayed to the rate.
             type: bool
             default: true
   trusted_proxies:
-    description: Networks whose C(X-Forwarded-For) is believed.
+    description: Networks of proxies whose C(X-Forwarded-For) is trusted.
     type: list
     elements: str
     default: []
   dry_run:
-    description: Count and log requests over the limits and let them through. The limits' controls fail then.
+    description: Whether to only count and log requests over the limits. The controls of the limits then fail.
     type: bool
     default: false
   access_log:
-    description: The access log, one JSON object a line, rotated daily.
+    description: The access log, with one JSON object per line, rotated daily.
     type: dict
     default: {}
     suboptions:
       path:
-        description: Path on the gateway; the error log stands beside it.
+        description: Path on the gateway; the error log is in the same directory.
         type: str
         default: /var/log/twinguard/gateway.access.log
       keep_days:
-        description: Days to keep.
+        description: Days to keep old logs.
         type: int
         default: 14
   marker_port:
@@ -260,7 +260,7 @@ options:
     type: int
     default: 8179
   templates:
-    description: Directory on the controller whose templates are used before the built-in ones of the same name.
+    description: Directory on the controller with templates that replace the built-in ones of the same name.
     type: str
     default: ""
   conf_path:
@@ -313,12 +313,12 @@ generation:
   type: str
   sample: 3f9d1c2b8e7a6f50
 probes:
-  description: What was asked of the running gateway and what it answered.
+  description: The tests of the running gateway and their results.
   returned: when nginx is installed
   type: list
   elements: dict
 complaints:
-  description: Lines of nginx that stopped the change, with level, text, file and line.
+  description: Messages of nginx that stopped the change, with level, text, file and line.
   returned: on failure
   type: list
   elements: dict

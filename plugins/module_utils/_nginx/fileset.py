@@ -1,10 +1,10 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One set of nginx files: what should be, what has to change, whether it is in force (pure).
+"""One set of nginx files: the desired state, the plan, and whether it is in force (pure).
 
 A generation is a directory named by the digest of its files. One small entry file in conf.d includes
-them by name, and renaming that entry is the whole switch: at any instant nginx reads all of the old
+them by name. Renaming that entry switches generations: at any time nginx reads either all of the old
 generation or all of the new one.
 """
 
@@ -32,7 +32,7 @@ _GENERATION = re.compile(r"^# generation ([0-9a-f]{16})$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """One file; a relative name lies in the generation, an absolute path stands beside it."""
+    """One file; a relative name is in the generation's directory, an absolute path outside of it."""
 
     name: str
     content: str
@@ -40,13 +40,13 @@ class ConfigFile:
 
     @property
     def mode(self) -> int:
-        """Secret files are for root alone."""
+        """Only root may read secret files."""
         return 0o600 if self.secret else 0o644
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a set lives below the directory of nginx.conf."""
+    """The paths of a set below the directory of nginx.conf."""
 
     conf_dir: str
     name: str
@@ -58,7 +58,7 @@ class Layout:
 
     @property
     def entry(self) -> str:
-        """The file whose rename is the switch."""
+        """The entry file, whose rename switches generations."""
         return posixpath.join(self.conf_dir, "conf.d", f"twinguard-{self.name}.conf")
 
     def directory(self, generation: str) -> str:
@@ -72,7 +72,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Desired:
-    """What should be: ``files`` by absolute path, the entry among them, last; empty when absent."""
+    """The desired state: ``files`` by absolute path, with the entry last; empty when absent."""
 
     layout: Layout
     generation: str | None
@@ -84,7 +84,7 @@ class Desired:
 
 @dataclass(frozen=True)
 class Service:
-    """How nginx is run: ``manager`` is systemd or none (then signals and the program itself do)."""
+    """How nginx is run: ``manager`` is systemd or none (then by its own program and signals)."""
 
     manager: str
     running: bool
@@ -95,9 +95,9 @@ class Service:
 
 @dataclass(frozen=True)
 class Found:
-    """What is: contents by path (None = missing), what nginx serves, how it runs.
+    """The current state: contents by path (None = missing), the generation nginx serves, the service.
 
-    ``proven`` tells that nothing touched the files since the last proof; ``shown`` holds the files of the
+    ``proven`` is true if no file was touched since the last proof; ``shown`` are the files of the
     generation that the entry names (for the diff), ``stale`` the directories of other generations.
     """
 
@@ -113,7 +113,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Actions:
-    """What to do; ``plan`` is the same thing for people (diff, changed)."""
+    """The actions to take; ``plan`` describes them for people (diff, changed)."""
 
     plan: Plan
     write: tuple[str, ...]
@@ -157,19 +157,19 @@ def desired(params: Mapping[str, Any], conf_dir: str, version: str) -> Desired:
 
 
 def generation_of(files: Sequence[ConfigFile], marker_port: int) -> str:
-    """Sixteen hex digits that stand for exactly these files and this marker."""
+    """Sixteen hex digits that identify exactly these files and this marker."""
     document = [[one.name, one.content, one.secret] for one in files] + [marker_port]
     return hashlib.sha256(json.dumps(document).encode()).hexdigest()[:16]
 
 
 def marker_file(name: str, port: int, generation: str) -> ConfigFile:
-    """A server on loopback that answers with the generation nginx is really serving."""
+    """A server on loopback that answers with the generation that nginx serves."""
     values = {"name": name, "host": marker_host(name), "port": port, "generation": generation}
     return ConfigFile(MARKER_FILE, MARKER % values)
 
 
 def marker_host(name: str) -> str:
-    """The Host that tells the markers of several sets on one port apart."""
+    """The Host header that distinguishes the markers of several sets on one port."""
     return f"{name.replace('_', '-')}.twinguard.invalid"
 
 
@@ -191,7 +191,7 @@ server {
 
 
 def entry_file(layout: Layout, generation: str, names: Sequence[str]) -> ConfigFile:
-    """The switch. It names each file: one that somebody drops beside them is not read."""
+    """The entry file. It includes each file by name, so that a file added beside them is not read."""
     lines = [
         f"# Managed by twinguard.hardening (set {layout.name}): do not edit, it is replaced as a whole.",
         f"# generation {generation}",
@@ -207,7 +207,7 @@ def entry_generation(content: bytes | None) -> str | None:
 
 
 def plan(want: Desired, found: Found) -> Actions:
-    """Compare what should be with what is, on disk and in the running nginx."""
+    """Compare the desired state with the current one, on disk and in the running nginx."""
     write = tuple(path for path, one in want.files if _differs(found, path, one))
     remove = tuple(path for path in want.unwanted if found.contents.get(path) is not None)
     present = want.generation is not None
@@ -221,7 +221,7 @@ def plan(want: Desired, found: Found) -> Actions:
     changes += _state_changes(want, found, start, reload_, enable)
     changes += [Change(path, None, "directory\n") for path in found.missing_directories]
     if not changes:
-        # A run that was killed after its proof left them; otherwise removing them goes without saying.
+        # They are left by a run that was killed after its proof; otherwise their removal is not shown.
         changes += [Change(path, "an earlier generation\n", None) for path in found.stale]
     return Actions(
         Plan(tuple(changes)), write, remove, start, reload_, enable, found.missing_directories
@@ -229,18 +229,20 @@ def plan(want: Desired, found: Found) -> Actions:
 
 
 def plan_without_nginx(params: Mapping[str, Any]) -> Plan:
-    """What a run on a host without nginx would do, as far as that can be known: for the newest nginx."""
+    """The plan for a host without nginx, as far as it is known: with the files for the newest nginx."""
     want = desired(params, posixpath.dirname(str(params["conf_path"])), _NEWEST)
     files = [(path, one) for path, one in want.files if path != want.layout.entry]
     return Plan(tuple(Change(path, None, one.content, secret=one.secret) for path, one in files))
 
 
 def unmanageable(service: Service, unit: str) -> str | None:
-    """Why this service cannot be run, None when it can."""
+    """Why this service cannot be managed; None if it can."""
     if service.load_state == "masked":
-        return f"{unit} is masked, so it can never run: undo that with 'systemctl unmask {unit}'"
+        return (
+            f"{unit} is masked, so it cannot be started: unmask it with 'systemctl unmask {unit}'"
+        )
     if service.load_state == "not-found" and not service.running:
-        return f"systemd knows no unit {unit}: install nginx's package or name its unit in the option 'service'"
+        return f"systemd has no unit {unit}: install nginx's package, or set the option 'service' to its unit"
     return None
 
 
@@ -251,9 +253,9 @@ def verdict(
     broken: Sequence[Complaint],
     answers: Sequence[Mapping[str, Any]],
 ) -> tuple[str, str]:
-    """Status and reason of the control ``gateway.in_force``, from what was read last."""
+    """Status and reason of the control ``gateway.in_force``, from the last reading."""
     if broken:
-        return "fail", f"nginx could not start from what is on disk: {broken[0].sentence}"
+        return "fail", f"nginx could not be restarted with the files on disk: {broken[0].sentence}"
     if want.generation is None:
         return (
             ("pass", "absent, as wanted")
@@ -267,7 +269,7 @@ def verdict(
     if not included:
         return (
             "fail",
-            f"nginx.conf does not include {want.layout.entry}, so it is gone at the next restart",
+            f"nginx.conf does not include {want.layout.entry}, so this configuration is lost at the next restart",
         )
     unmet = [one for one in answers if one["met"] is False]
     if unmet:
@@ -276,7 +278,7 @@ def verdict(
 
 
 def behaviour(unmet: Sequence[Mapping[str, Any]]) -> str:
-    """One sentence about the probes that were not answered as expected."""
+    """One sentence about the probes with unexpected results."""
     parts = [
         "{}: {}{}".format(
             one["id"], one["outcome"], " ({})".format(one["detail"]) if one.get("detail") else ""
@@ -289,7 +291,7 @@ def behaviour(unmet: Sequence[Mapping[str, Any]]) -> str:
 def _check_names(files: Sequence[ConfigFile]) -> None:
     if not files:
         raise ControlError(
-            "files", [], "holds no file for this version of nginx", "give at least one"
+            "files", [], "has no file for this version of nginx", "give at least one"
         )
     seen = {MARKER_FILE}
     for one in files:
@@ -297,12 +299,15 @@ def _check_names(files: Sequence[ConfigFile]) -> None:
             raise ControlError(
                 "files[].name",
                 one.name,
-                "is not a plain name",
+                "is not a valid file name",
                 f"make it match {_FILE_NAME.pattern}",
             )
         if one.name in seen:
             raise ControlError(
-                "files[].name", one.name, "is given twice or is the marker's", "choose another name"
+                "files[].name",
+                one.name,
+                f"is given twice, or is the name of our marker file ({MARKER_FILE})",
+                "choose another name",
             )
         seen.add(one.name)
 
@@ -314,7 +319,7 @@ def _differs(found: Found, path: str, one: ConfigFile) -> bool:
 def _file_changes(
     want: Desired, found: Found, write: Sequence[str], remove: Sequence[str]
 ) -> list[Change]:
-    """Shown under one path per file, whichever generation holds it, so that a diff shows what differs."""
+    """The changes of files, with one path for each file in all generations, so that a diff shows what differs."""
     changes = []
     for path, one in want.files:
         logical = (
@@ -354,7 +359,7 @@ def _state_changes(
             else "not this configuration"
         )
         if now == f"generation {want.generation}":
-            now += " (files were touched since it was proven)"
+            now += " (files were touched since the last proof)"
         after = f"generation {want.generation}" if want.generation else "nothing of this set"
         changes.append(Change("nginx serves", now + "\n", after + "\n"))
     if enable:
@@ -367,10 +372,10 @@ def _text(content: bytes | None) -> str | None:
 
 
 def proof_record(generation: str | None, stamps: Mapping[str, Sequence[int]]) -> bytes:
-    """What the state directory keeps after a proof: inode, time and size of each proven file.
+    """The record of a proof: inode, time and size of each proven file.
 
-    A file that was edited and put back bears another time, and nginx may have loaded the edit. A
-    transaction that was taken back puts the very same file back, so nothing is suspected then.
+    A file that was edited and restored has another time, and nginx may have loaded the edited version. A
+    transaction that is rolled back restores the same file, so its time is unchanged.
     """
     document: dict[str, Any] = {
         "generation": generation,

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Asks a running server what it really does: handshakes, answers, log lines (I/O)."""
+"""Probes a running server: handshakes, responses, log lines (I/O)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PROTOCOLS = {
 
 
 def marker(port: int, name: str, host: str) -> str | None:
-    """The generation that the marker on loopback answers with; None when nothing answers for us."""
+    """The generation that the marker on loopback reports; None if our marker does not answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
     try:
         connection.request("GET", "/twinguard/" + name, headers={"Host": host})
@@ -42,15 +42,15 @@ def probe(wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Carry out one probe; ``outcome`` is what happened, ``met`` whether that was expected.
 
     Outcomes: ``accepted`` or ``refused`` of a handshake, the status of a request, ``closed`` when
-    the server hung up without an answer, ``unreachable``, or ``unsupported`` when this host's own
-    TLS library cannot ask the question.
+    the server closed the connection without a response, ``unreachable``, or ``unsupported`` when this
+    host's TLS library cannot make the probe.
     """
     try:
         result = _handshake(wanted) if wanted["kind"] == "handshake" else _request(wanted)
     except (OSError, http.client.HTTPException) as error:
         result = {"outcome": "unreachable", "detail": str(error)}
     result["id"] = wanted["id"]
-    # What could not be asked is not known, which is neither met nor broken.
+    # The result of an unsupported probe is unknown: neither met nor unmet.
     result["met"] = (
         None if result["outcome"] == "unsupported" else result["outcome"] in wanted["expect"]
     )
@@ -63,11 +63,11 @@ def probe(wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 def _context(protocol: str | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # The question is what the server does, not who it is: it is this host.
+    # The probe tests what the server does, not its identity: it is this host.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     if protocol:
-        # Distributions forbid old protocols to clients; without this the refusal would be our own.
+        # Distributions disable old protocols in clients; without this our own side would refuse.
         context.set_ciphers("ALL:@SECLEVEL=0")
         context.minimum_version = context.maximum_version = _PROTOCOLS[protocol]
     return context
@@ -119,7 +119,7 @@ def _request(wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _logged(path: str, request_id: str) -> bool:
-    """Nginx writes the line just after the answer: look for it for a second."""
+    """Nginx writes the log line shortly after the response: look for it for one second."""
     deadline = time.monotonic() + 1.0
     while True:
         if request_id.encode() in read_tail(path):
@@ -130,7 +130,7 @@ def _logged(path: str, request_id: str) -> bool:
 
 
 def read_tail(path: str, since: int | None = None) -> bytes:
-    """The end of a log, or all from byte ``since`` on (at most 64 KiB); empty when unreadable."""
+    """The end of a log, or its part from byte ``since`` on (at most 64 KiB); empty if unreadable."""
     try:
         if not os.path.isfile(path):  # /dev/stderr and the like would never end
             return b""

@@ -24,7 +24,7 @@ _POLL = 0.05
 
 
 class NginxError(HardeningError):
-    """Something about nginx that stops the run; ``complaints`` are nginx's own lines."""
+    """An error of nginx that stops the run; ``complaints`` are nginx's own messages."""
 
     def __init__(self, message: str, complaints: Sequence[syntax.Complaint] = ()) -> None:
         super().__init__(message)
@@ -45,14 +45,16 @@ class Program:
 
 
 def installed(name: str) -> Program | None:
-    """The installed nginx, None when there is none."""
+    """The installed nginx; None if it is not installed."""
     path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
     if path is None:
         return None
     done = run([path, "-V"])
     facts = syntax.build_facts(_all_of(done))
     if "version" not in facts:
-        raise NginxError(f"{path} -V names no version: is it nginx?")
+        raise NginxError(
+            f"{path} -V prints no version, so it is not a usable nginx; install nginx's package"
+        )
     return Program(
         path,
         facts["version"],
@@ -62,22 +64,24 @@ def installed(name: str) -> Program | None:
 
 
 def test(nginx: Program, conf_path: str) -> tuple[list[syntax.Complaint], list[str]]:
-    """``nginx -T`` of one tree: what it complains of, and the files it read (none after an error)."""
+    """Run ``nginx -T`` on one tree: its complaints, and the files it read (none after an error)."""
     done = run([nginx.path, "-T", "-c", conf_path])
     err = done.err.decode("utf-8", "surrogateescape")
     found = syntax.complaints(err)
     if done.code != 0 and not syntax.blocking(found):
         found.append(
-            syntax.Complaint("emerg", err.strip() or "nginx -t failed without a word", None, None)
+            syntax.Complaint(
+                "emerg", err.strip() or "nginx -T failed without a message", None, None
+            )
         )
     return found, syntax.dumped_files(done.text())
 
 
 def stage_tree(conf_path: str, stage: str, override: Mapping[str, bytes | None]) -> str:
-    """Copy every file that nginx.conf reaches below ``stage``, as if ``override`` were on disk.
+    """Copy every file that nginx.conf includes to below ``stage``, as if ``override`` were on disk.
 
-    None in ``override`` stands for a removed file. All else of nginx's directory (certificates, relative
-    paths) is reached by links. Returns the path of the staged nginx.conf.
+    None in ``override`` stands for a removed file. Everything else in nginx's directory (certificates, relative
+    paths) is linked. Returns the path of the staged nginx.conf.
     """
     conf_dir = os.path.dirname(conf_path)
     waiting, seen = [conf_path], set()
@@ -91,7 +95,7 @@ def stage_tree(conf_path: str, stage: str, override: Mapping[str, bytes | None])
         def expand(pattern: str) -> Sequence[str] | None:
             files = _matches(os.path.join(conf_dir, pattern), override)
             if not files and not glob.has_magic(pattern):
-                return None  # nginx shall say itself that the file is missing
+                return None  # nginx itself reports that the file is missing
             waiting.extend(files)
             return [stage + file for file in files]
 
@@ -127,7 +131,7 @@ def _matches(pattern: str, override: Mapping[str, bytes | None]) -> list[str]:
 
 
 def _same_level(path: str, pattern: str) -> bool:
-    # fnmatch alone lets * cross a slash, which glob does not.
+    # In fnmatch * also matches a slash, in glob it does not.
     return path.count("/") == pattern.count("/") and fnmatch.fnmatch(path, pattern)
 
 
@@ -141,7 +145,7 @@ def _link_rest(live: str, staged: str) -> None:
 
 
 def service_state(unit: str, pid_path: str) -> Service:
-    """How nginx runs, asked of systemd where that is in charge, otherwise of its pid file."""
+    """How nginx runs: from systemd where that is used, otherwise from its pid file."""
     if not systemd_io.in_charge():
         master = _pid_from(pid_path)
         return Service("none", master is not None, True, "", master)
@@ -176,7 +180,7 @@ def _command_line(pid: int) -> str:
 
 
 def start(nginx: Program, unit: str, service: Service, enable: bool) -> None:
-    """Start nginx (and have it started at boot). NginxError when it does not come up."""
+    """Start nginx (and enable it at boot). NginxError if it does not start."""
     if service.manager == "systemd":
         verb = ["enable"] + (["--now"] if not service.running else []) if enable else ["start"]
         done = run(["systemctl", *verb, unit])
@@ -196,7 +200,7 @@ def _all_of(done: Done) -> str:
 
 
 def stop(unit: str, service: Service) -> None:
-    """Stop what this run started."""
+    """Stop the nginx that this run started."""
     if service.manager == "systemd":
         run(["systemctl", "stop", unit])
     elif service.master_pid:
@@ -204,7 +208,7 @@ def stop(unit: str, service: Service) -> None:
 
 
 def accepting_workers(master: int) -> set[int]:
-    """The workers that still take connections; a worker of an older configuration says it is shutting down."""
+    """The workers that accept connections; workers of an older configuration are marked as shutting down."""
     try:
         with open("/proc/%d/task/%d/children" % (master, master), encoding="ascii") as handle:
             children = [int(pid) for pid in handle.read().split()]
@@ -221,9 +225,9 @@ def accepting_workers(master: int) -> set[int]:
 def reload(
     master: int, proven: Callable[[], bool], failed: Callable[[], bool], seconds: float
 ) -> bool:
-    """Ask nginx to reload; true when the new configuration answers and no older worker takes connections.
+    """Reload nginx; true when the new configuration answers and no older worker accepts connections.
 
-    ``proven`` tells whether the marker answers as wanted, ``failed`` whether nginx logged that it gave up.
+    ``proven`` tells whether the marker answers as wanted, ``failed`` whether nginx logged a failure.
     """
     before = accepting_workers(master)
     os.kill(master, signal.SIGHUP)
@@ -238,7 +242,7 @@ def reload(
 
 
 def main_settings(conf_path: str) -> dict[str, tuple[str, ...]]:
-    """``user``, ``pid`` and ``error_log`` of nginx.conf, those that it sets."""
+    """``user``, ``pid`` and ``error_log`` of nginx.conf, if it sets them."""
     text = _read(conf_path, {}).decode("utf-8", "surrogateescape")
     found = {name: syntax.main_setting(text, name) for name in ("user", "pid", "error_log")}
     return {name: args for name, args in found.items() if args}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read, validate, switch, prove and, if need be, go back: one set of nginx files (I/O)."""
+"""Read, validate, switch, prove and, on failure, roll back one set of nginx files (I/O)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _RECORD = "proven.json"
 
 
 class Site:
-    """One nginx on one host, and the set of files that this run is about."""
+    """The nginx of a host, and the set of files that this run manages."""
 
     def __init__(self, params: Mapping[str, Any], nginx: io.Program) -> None:
         self.params = params
@@ -50,7 +50,7 @@ class Site:
         self.state_dir = os.path.join(STATE_ROOT, f"nginx-{params['name']}")
 
     def served(self) -> str | None:
-        """The generation that the running nginx answers with."""
+        """The generation that the running nginx serves."""
         name = self.want.layout.name
         return marker(self.params["marker_port"], name, config.marker_host(name))
 
@@ -59,7 +59,7 @@ class Site:
         return io.service_state(self.params["service"], self.pid_path)
 
     def observe(self) -> config.Found:
-        """Everything the plan needs, read once."""
+        """The state that the plan needs, read once."""
         want, service = self.want, self.service()
         paths = [path for path, _one in want.files] + list(want.unwanted)
         states = {path: read_file(path) for path in paths}
@@ -77,7 +77,7 @@ class Site:
         )
 
     def refuse(self, found: config.Found, actions: config.Actions) -> None:
-        """Raise io.NginxError for what must be mended first; nothing has been touched by then."""
+        """Raise io.NginxError if something must be repaired first; nothing has been changed at that point."""
         unmanageable = (
             config.unmanageable(found.service, self.params["service"])
             if self.want.generation
@@ -89,11 +89,11 @@ class Site:
             self._validate(actions)
 
     def apply(self, found: config.Found, actions: config.Actions) -> list[dict[str, Any]]:
-        """Make it so and prove it; io.NginxError when it did not hold, with everything put back."""
+        """Apply the actions and prove them; on failure everything is rolled back and io.NginxError raised."""
         log_size = os.path.getsize(self.error_log) if os.path.isfile(self.error_log) else 0
         with Transaction(self.state_dir) as files:
             if files.recovery.state != "clean":
-                # What a killed run left behind is gone; what was read before that is worth nothing.
+                # The leftovers of a killed run were removed, so the state must be read again.
                 found = self.observe()
                 actions = config.plan(self.want, found)
                 self.refuse(found, actions)
@@ -104,7 +104,7 @@ class Site:
                 answers = self._prove()
                 files.confirm()
             except HardeningError:
-                # A confirmation can fail when the files stay already; then there is no way back.
+                # A confirmation can fail after the files are final; then they cannot be rolled back.
                 if files.committed:
                     files.rollback()
                     self._return_to(found)
@@ -115,16 +115,16 @@ class Site:
         return answers
 
     def probe(self) -> list[dict[str, Any]]:
-        """Ask every question of the caller's."""
+        """Run all probes."""
         return [probe(one) for one in self.params["probes"]]
 
     def check_disk(self) -> tuple[list[syntax.Complaint], bool]:
-        """Whether nginx could start from what is on disk, and whether it would read our entry."""
+        """The errors that would keep nginx from restarting with the files on disk, and whether it reads our entry."""
         found, files = io.test(self.nginx, self.conf_path)
         return syntax.blocking(found), self.want.layout.entry in files
 
     def _validate(self, actions: config.Actions) -> None:
-        """Let nginx judge a copy of its whole configuration with the change in it."""
+        """Have nginx test a copy of its whole configuration that includes the change."""
         with _stage_directory(self.want.layout.name) as stage:
             found, files = io.test(self.nginx, self._stage(stage, actions))
         here = [_without(one, stage) for one in syntax.blocking(found)]
@@ -162,14 +162,14 @@ class Site:
         return f"nginx refuses this configuration: {first.sentence}; nothing was changed"
 
     def _wanted(self, actions: config.Actions) -> list[Wanted]:
-        """In the order of the switch: directories, the new generation, what stands beside it, the entry."""
+        """The files in the order of the switch: directories, the new generation, companions, the entry."""
         want = self.want
         wanted: list[Wanted] = []
         for path in actions.make:
             group = self.worker_group
             wanted.append(DirSpec(path, 0o755 if group is None else 0o750, 0, group or 0))
         if want.generation and actions.write:
-            # Ours alone: read-only for others, so that what is served can be reviewed (secrets are 0600).
+            # Readable by others, so that the configuration can be reviewed; secrets are 0600.
             wanted += [
                 DirSpec(want.layout.root, 0o755, 0, 0),
                 DirSpec(want.layout.directory(want.generation), 0o755, 0, 0),
@@ -180,7 +180,7 @@ class Site:
         return wanted + [Absent(path) for path in actions.remove]
 
     def _switch(self, actions: config.Actions, found: config.Found, log_size: int) -> None:
-        """Start or reload, and wait until the wanted generation answers."""
+        """Start or reload nginx, and wait until it serves the wanted generation."""
 
         def arrived() -> bool:
             return self.served() == self.want.generation
@@ -206,10 +206,10 @@ class Site:
             reason = (
                 logged[0].sentence
                 if logged
-                else "no reason in %s" % (self.error_log or "its error log")
+                else "it logged no reason in %s" % (self.error_log or "its error log")
             )
             raise io.NginxError(
-                f"nginx did not take the new configuration into use: {reason}", logged
+                f"nginx did not start to use the new configuration: {reason}", logged
             )
 
     def _prove(self) -> list[dict[str, Any]]:
@@ -220,7 +220,7 @@ class Site:
         return answers
 
     def _return_to(self, found: config.Found) -> None:
-        """With the old files back in place, have nginx as it was: stopped, or serving them."""
+        """With the old files restored, bring nginx back to its former state: stopped, or serving them."""
         now = self.service()
         if not found.service.running:
             if now.running:
@@ -256,13 +256,15 @@ class Site:
         watched = list(self.params["watch"]) if self.want.generation else []
         for path in [path for path, _one in self.want.files] + watched:
             with contextlib.suppress(FileNotFoundError):
-                info = os.stat(path)  # a renewed certificate is often a link to another file
+                info = os.stat(
+                    path
+                )  # follows links: a renewed certificate is often a link to another file
                 stamps[path] = [info.st_ino, info.st_mtime_ns, info.st_size]
         return stamps
 
     def _proven(self) -> bool:
         if unfinished(self.state_dir):
-            return False  # a killed run left something to clear up
+            return False  # a killed run left files that must be cleaned up
         state = read_file(os.path.join(self.state_dir, _RECORD))
         return state is not None and state.content == config.proof_record(
             self.want.generation, self._stamps()
@@ -276,7 +278,7 @@ class Site:
 
 
 def _with_directories(content: str, missing: Sequence[str], stage: str) -> str:
-    """Nginx -t opens every log, so the directories that are still to be made must exist in the copy."""
+    """Create missing directories in the copy, since nginx -T opens every log."""
     for directory in missing:
         os.makedirs(stage + directory, mode=0o700, exist_ok=True)
         content = content.replace(f" {directory}/", f" {stage}{directory}/")
@@ -294,7 +296,7 @@ def _contents_of(directory: str) -> dict[str, bytes]:
 
 
 def _group_of(user: tuple[str, ...] | None) -> int | None:
-    """The numeric group of nginx's workers: the second word of ``user``, or that user's own."""
+    """The numeric group of nginx's workers: the second argument of ``user``, or the primary group of that user."""
     if not user:
         return None
     try:
@@ -316,14 +318,14 @@ def _without(complaint: syntax.Complaint, stage: str) -> syntax.Complaint:
 
 def _not_staged(error: OSError, where: str) -> str:
     code = errno.errorcode.get(error.errno or 0, "no code")
-    return f"cannot stage the files for nginx -t: {error.strerror} ({code}) at {where}; nothing was changed"
+    return f"cannot copy the files for nginx's test: {error.strerror} ({code}) at {where}; nothing was changed"
 
 
 @contextlib.contextmanager
 def _stage_directory(name: str) -> Iterator[str]:
-    """A private directory of this process; what killed runs left of theirs goes with it.
+    """A private directory of this process; those left by killed runs are removed as well.
 
-    On /run, which is memory: the copies never reach a disk, and a reboot forgets them.
+    It is on /run, which is in memory: the copies are never written to disk, and a reboot removes them.
     """
     base = "/run" if os.access("/run", os.W_OK) else tempfile.gettempdir()
     prefix = f"twinguard-{name}-"

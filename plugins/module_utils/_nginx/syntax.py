@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What nginx's files and messages say: directives, includes, versions, complaints (pure)."""
+"""Parses nginx's files and messages: directives, includes, versions, complaints (pure)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Directive:
 
 @dataclass(frozen=True)
 class Complaint:
-    """One line in which nginx names something wrong; file and line where it says so."""
+    """One message of nginx about a problem, with file and line if it names them."""
 
     level: str
     text: str
@@ -65,7 +65,7 @@ class Complaint:
 
 
 def directives(text: str) -> Iterator[Directive]:
-    """Every directive of one file, blocks included, in order; text that is not nginx's is passed over."""
+    """Every directive of one file, blocks included, in order; text that is not a directive is skipped."""
     words: list[str] = []
     start, line, depth = 0, 1, 0
     for token in _TOKEN.finditer(text):
@@ -110,7 +110,7 @@ def main_setting(text: str, name: str) -> tuple[str, ...] | None:
 
 
 def complaints(output: str, level_at_least: str = "warn") -> list[Complaint]:
-    """What ``nginx -t`` or an error log complains of, in order, without repetition."""
+    """The messages of ``nginx -t`` or an error log about problems, in order, without duplicates."""
     levels = ("warn", "error", "crit", "alert", "emerg")
     wanted = levels[levels.index(level_at_least) :]
     found: dict[Complaint, None] = {}
@@ -130,7 +130,7 @@ def complaints(output: str, level_at_least: str = "warn") -> list[Complaint]:
 
 
 def blocking(found: Sequence[Complaint]) -> list[Complaint]:
-    """The complaints that must stop a change: all errors, and the warnings that hide a loss."""
+    """The complaints that must stop a change: all errors, and warnings about parts that nginx ignores."""
     return [
         one
         for one in found
@@ -144,7 +144,7 @@ def dumped_files(dump: str) -> list[str]:
 
 
 def build_facts(output: str) -> dict[str, str]:
-    """From ``nginx -V``: version, conf_path, pid_path, error_log_path, user (those it names)."""
+    """From ``nginx -V``: version, conf_path, pid_path, error_log_path, user, as far as it prints them."""
     facts = {}
     found = re.search(r"nginx version: \S+?/([0-9][0-9.]*)", output)
     if found:

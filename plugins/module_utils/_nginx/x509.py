@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one thing we need of a certificate that the standard library hides without a trust anchor (pure)."""
+"""Reads the expiry of a certificate, which the standard library gives only with a trust anchor (pure)."""
 
 from __future__ import annotations
 

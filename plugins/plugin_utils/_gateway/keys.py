@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""API keys of the model gateway: how strong they are and what of them reaches the gateway (pure).
+"""API keys of the model gateway: their strength, and the digests that are sent to the gateway (pure).
 
 nginx's secure_link module compares MD5 digests, in about a microsecond and before the rate limits
 run. The gateway holds per key a *handle* (its last six characters, to find the entry) and that digest.
@@ -36,7 +36,7 @@ _ALPHABETS = (
 
 @dataclass(frozen=True)
 class Credential:
-    """What the gateway knows of one key; ``not_after`` in seconds since 1970 (UTC), None = for ever."""
+    """One key as the gateway stores it; ``not_after`` in seconds since 1970 (UTC), None = no expiry."""
 
     handle: str
     digest: str
@@ -44,18 +44,18 @@ class Credential:
 
     @property
     def fingerprint(self) -> str:
-        """Eight hex digits that name the key in reports and tell nothing about it."""
+        """Eight hex digits that identify the key in reports and reveal nothing about it."""
         return hashlib.sha256(self.digest.encode()).hexdigest()[:8]
 
 
 def parse_credential(option: str, value: Mapping[str, Any]) -> Credential:
-    """One entry of ``clients[].keys``: ``key`` or ``key_hash``, and perhaps ``not_after``."""
+    """Parse one entry of ``clients[].keys``: ``key`` or ``key_hash``, and optionally ``not_after``."""
     key, key_hash = value.get("key"), value.get("key_hash")
     if (key is None) == (key_hash is None):
         raise ControlError(
             option,
             SECRET,
-            "holds both or neither of key and key_hash",
+            "has both or neither of key and key_hash",
             "give exactly one of the two",
         )
     not_after = value.get("not_after")
@@ -67,7 +67,7 @@ def parse_credential(option: str, value: Mapping[str, Any]) -> Credential:
                 option + ".key_hash",
                 SECRET,
                 "is not <last %d characters>:<MD5 in base64url>" % HANDLE_LENGTH,
-                "make it as the role's README shows",
+                "make it with the command in the role's README, section Keys",
             )
         return Credential(found.group(1), found.group(2), expiry)
     text = str(key)
@@ -77,22 +77,22 @@ def parse_credential(option: str, value: Mapping[str, Any]) -> Credential:
 
 def digest_of(key: str) -> str:
     """The digest that nginx compares: MD5, base64url, no padding."""
-    # FIPS controllers refuse a bare md5(); why MD5 is enough here stands above.
+    # FIPS controllers refuse a plain md5(). The docstring of this file says why MD5 is sufficient here.
     try:
         digest = hashlib.new("md5", key.encode(), usedforsecurity=False).digest()
-    except TypeError:  # Python 3.8 has no such word
+    except TypeError:  # Python 3.8 does not have this argument
         digest = hashlib.new("md5", key.encode()).digest()  # noqa: S324
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def strength(key: str) -> int:
-    """The most bits a random key of this length and alphabet can hold."""
+    """The maximum entropy, in bits, of a random key with this length and alphabet."""
     size = next((size for pattern, size in _ALPHABETS if re.fullmatch(pattern, key)), 64)
     return int(len(key) * math.log2(size))
 
 
 def refuse_shared_keys(entries: Sequence[tuple[str, Credential]]) -> None:
-    """Two entries must differ in key, and in handle without regard to case (nginx's map ignores it)."""
+    """Refuse entries with the same key, or with handles that differ only in case (nginx's map ignores case)."""
     seen: dict[str, tuple[str, Credential]] = {}
     for client, credential in entries:
         other = seen.setdefault(credential.handle.lower(), (client, credential))
@@ -137,19 +137,24 @@ def _refuse_weak(option: str, key: str) -> None:
         raise ControlError(
             option,
             SECRET,
-            "is empty, longer than 256 or holds a character outside A-Z a-z 0-9 . _ ~ + / = -",
+            "is empty, longer than 256 characters or has a character outside A-Z a-z 0-9 . _ ~ + / = -",
             fix,
         )
     if strength(key) < MINIMUM_BITS:
         raise ControlError(
-            option, SECRET, "can hold only %d bits, below %d" % (strength(key), MINIMUM_BITS), fix
+            option,
+            SECRET,
+            "has at most %d bits of entropy, and %d are required" % (strength(key), MINIMUM_BITS),
+            fix,
         )
     if len(set(key)) < 8:
-        raise ControlError(option, SECRET, f"repeats the same {len(set(key))} characters", fix)
+        raise ControlError(
+            option, SECRET, f"consists of only {len(set(key))} different characters", fix
+        )
 
 
 def _expiry(option: str, value: object) -> int:
-    """A moment with its zone, or a date, which lasts to its end in UTC."""
+    """A time with its zone, or a date, which counts until the end of that day in UTC."""
     text = str(value).strip()
     fix = "write 2027-06-30 (to the end of that day, UTC) or 2027-06-30T12:00:00Z"
     try:
@@ -158,9 +163,9 @@ def _expiry(option: str, value: object) -> int:
         else:
             moment = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text))
     except ValueError:
-        raise ControlError(option, value, "is not a date or a moment", fix) from None
+        raise ControlError(option, value, "is not a date or a time", fix) from None
     if moment.tzinfo is None:
         raise ControlError(option, value, "has no time zone", fix)
     if moment.timestamp() < 0:
-        raise ControlError(option, value, "lies before 1970", fix)
+        raise ControlError(option, value, "is before 1970", fix)
     return int(moment.timestamp())

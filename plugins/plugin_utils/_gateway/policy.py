@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The model gateway's policy: from the user's options to checked, typed values (pure).
+"""Parses the options of ``nginx_gateway`` into validated, typed values (pure).
 
 Everything that reaches an nginx file passes an allow-list here, so the templates need no quoting.
 """
@@ -34,7 +34,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def parse_policy(options: Mapping[str, Any]) -> Policy:
-    """Check all options of ``nginx_gateway`` (types already coerced) and their cross rules.
+    """Validate all options of ``nginx_gateway`` (types are coerced already), each alone and together.
 
     Raises ControlError with one sentence that names the option, the value and the fix.
     """
@@ -81,8 +81,8 @@ def check_path(option: str, value: object) -> str:
         raise ControlError(
             option,
             text,
-            "holds '..' or a character outside A-Z a-z 0-9 . _ / @ + -",
-            "give the plain absolute path",
+            "contains '..' or a character outside A-Z a-z 0-9 . _ / @ + -",
+            "give an absolute path without them",
         )
     return text
 
@@ -102,7 +102,7 @@ def parse_rate(option: str, value: object) -> Rate:
             option, value, "cannot be expressed in whole requests per second or minute", fix
         )
     if number > 1_000_000:
-        raise ControlError(option, value, "is above nginx's range", "give at most 1000000r/s")
+        raise ControlError(option, value, "is more than nginx accepts", "give at most 1000000r/s")
     return Rate(int(number), unit)
 
 
@@ -123,7 +123,7 @@ def _limit(option: str, value: Mapping[str, Any], need_rate: bool = False) -> Li
     rate, burst, connections = value.get("rate"), value.get("burst"), value.get("connections")
     if rate is None and burst is not None:
         raise ControlError(
-            option + ".burst", burst, "has no rate beside it", "add rate, or remove burst"
+            option + ".burst", burst, "is given without a rate", "add rate, or remove burst"
         )
     if rate is None and need_rate:
         raise ControlError(option + ".rate", rate, "is missing", "give a rate such as 10r/s")
@@ -141,22 +141,22 @@ def _tls(value: Mapping[str, Any] | None, plaintext: bool) -> Tls | None:
     if plaintext:
         if value:
             raise ControlError(
-                "plaintext", True, "contradicts the option 'tls'", "give one of the two"
+                "plaintext", True, "contradicts the option 'tls'", "remove one of the two"
             )
         return None
     if not value:
         raise ControlError(
             "tls",
             None,
-            "is missing, and keys would travel readable without it",
-            "give tls.certificate and tls.key, or say plaintext: true",
+            "is missing, so API keys would be sent unencrypted",
+            "give tls.certificate and tls.key, or set plaintext: true",
         )
     ca = value.get("client_ca")
     if value.get("client_verify") and not ca:
         raise ControlError(
             "tls.client_verify",
             value["client_verify"],
-            "has no authority to verify against",
+            "has no certificate authority to verify against",
             "give tls.client_ca",
         )
     return Tls(
@@ -216,7 +216,7 @@ def _upstream(index: int, value: Mapping[str, Any]) -> Upstream:
             option + ".tls.server_name",
             name,
             "is not a DNS name",
-            "give the name in its certificate",
+            "give the name in the servers' certificate",
         )
     servers = tuple(
         _server("%s.servers[%d]" % (option, i), s) for i, s in enumerate(value["servers"])
@@ -284,7 +284,7 @@ def _clients(values: Sequence[Mapping[str, Any]], tiers: Iterable[str]) -> tuple
         option = "clients[%d]" % index
         if value["id"] in _MAP_WORDS:
             raise ControlError(
-                option + ".id", value["id"], "is a word of nginx's own", "choose another id"
+                option + ".id", value["id"], "is a keyword of nginx's map", "choose another id"
             )
         if value["tier"] not in tiers:
             raise ControlError(
@@ -314,13 +314,13 @@ def _network(index: int, value: object) -> str:
         network = ipaddress.ip_network(str(value))
     except ValueError as error:
         raise ControlError(
-            option, value, f"is not a network ({error})", "write it as 192.0.2.0/24"
+            option, value, f"is not a network ({error})", "write a network such as 192.0.2.0/24"
         ) from None
     if network.prefixlen == 0:
         raise ControlError(
             option,
             value,
-            "trusts every address, so anybody could forge his own",
+            "trusts every address, so any client could forge its address",
             "name only the networks of your proxies",
         )
     return str(network)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the gateway is asked whether its policy holds, and what the answers mean (pure)."""
+"""The probes that test whether the gateway's policy is in force, and the findings from their answers (pure)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Finding = Dict[str, Any]
 
 
 def probes(policy: Policy) -> list[dict[str, Any]]:
-    """The questions to put to the running gateway, from the gateway itself."""
+    """The probes to send to the running gateway, from its own host."""
     listen = policy.listen[0]
     name = policy.server_names[0].replace("*.", "any.")
     base = {
@@ -30,19 +30,19 @@ def probes(policy: Policy) -> list[dict[str, Any]]:
         "tls": policy.tls is not None,
     }
     unknown = dict(base, server_name=_UNKNOWN_NAME, expect=["refused", "closed"])
-    asked = []
+    wanted = []
     if policy.tls:
-        asked += [
+        wanted += [
             dict(base, id="tls", kind="handshake", expect=["accepted"]),
             dict(base, id="old_tls", kind="handshake", protocol="TLSv1.1", expect=["refused"]),
         ]
-    asked.append(dict(unknown, id="unknown_host", kind="request"))
+    wanted.append(dict(unknown, id="unknown_host", kind="request"))
     if _wants_certificate(policy):
-        asked.append(dict(base, id="client_certificate", kind="request", expect=["400"]))
+        wanted.append(dict(base, id="client_certificate", kind="request", expect=["400"]))
     for route in policy.routes:
         if route.api_key:
             method = route.methods[0] if route.methods else "GET"
-            asked.append(
+            wanted.append(
                 dict(
                     base,
                     id="key " + route.path,
@@ -53,7 +53,7 @@ def probes(policy: Policy) -> list[dict[str, Any]]:
                     log=policy.log_path,
                 )
             )
-    return asked
+    return wanted
 
 
 def findings(
@@ -62,12 +62,12 @@ def findings(
     evidence: Mapping[str, Any],
     answers: Iterable[Mapping[str, Any]],
 ) -> list[Finding]:
-    """The controls of the gateway: ``force`` is status and reason of being in force at all."""
+    """The findings for the gateway; ``force`` is the status and reason of ``gateway.in_force``."""
     by_id = {answer["id"]: answer for answer in answers}
     name = policy.server_names[0]
     found = [finding("gateway.in_force", policy.name, force[0], force[1], evidence)]
     if force[0] != "pass":
-        # Nothing else can be true of a configuration that is not served.
+        # A configuration that is not served cannot pass any other control.
         reason = "this policy is not in force (see gateway.in_force)"
         return found + [finding(one, where, force[0], reason) for one, where in _applicable(policy)]
     found.append(_tls(policy, name, by_id))
@@ -89,7 +89,7 @@ def findings(
 
 
 def explain(policy: Policy, complaints: Sequence[Mapping[str, Any]]) -> str | None:
-    """What nginx complained of, told by the option that caused it; None when it is not our policy."""
+    """Nginx's complaint in terms of the option that caused it; None if no option of the policy did."""
     for complaint in complaints:
         text = str(complaint["text"])
         for pattern, explanation in _EXPLANATIONS:
@@ -107,41 +107,41 @@ _EXPLANATIONS = (
     ),
     (
         r'cannot load certificate "([^"]+)"',
-        "this certificate cannot be loaded on the gateway; put a PEM file there first",
+        "nginx cannot load this certificate; put a PEM file at this path on the gateway",
     ),
     (
         r'cannot load certificate key "([^"]+)"',
-        "this key cannot be loaded on the gateway; put the certificate's PEM key there first",
+        "nginx cannot load this key; put the certificate's PEM key at this path on the gateway",
     ),
     (
         r'SSL_CTX_use_PrivateKey(?:_file)?\("([^"]+)"\) failed',
-        "this key does not belong to the certificate; give the matching pair",
+        "this key does not match the certificate; give a matching pair",
     ),
     (
         r'SSL_CTX_load_verify_locations\("([^"]+)"\) failed',
-        "these authorities cannot be loaded on the gateway; put a PEM file there first",
+        "nginx cannot load these authorities; put a PEM file at this path on the gateway",
     ),
     (
         r'conflicting server name "([^"]+)"',
-        "another file already serves this name at the same address; remove it there or here",
+        "another nginx file already serves this name at the same address; remove the name there or here",
     ),
     (
         r"a duplicate default server for (\S+)",
-        "another file is the default server here; remove its default_server or choose another address",
+        "another nginx file is the default server here; remove default_server there or choose another address",
     ),
     (
         r"bind\(\) to (\S+) failed \(98",
-        "this address is in use by another program; stop that one or choose another port",
+        "another program uses this address; stop it or choose another port",
     ),
     (
         r"bind\(\) to (\S+) failed \(99",
-        "this address does not exist on the gateway; choose one that does",
+        "the gateway does not have this address; choose one that it has",
     ),
 )
 
 
 def _option_for(policy: Policy, value: str) -> str | None:
-    """The option that holds a value nginx complained of; None when it stands in a foreign file."""
+    """The option with a value that nginx complained of; None if the value is from another file."""
     if value == "127.0.0.1:%d" % policy.marker_port:
         return "marker_port"
     if value in [one.text for one in policy.listen]:
@@ -160,7 +160,7 @@ def _option_for(policy: Policy, value: str) -> str | None:
 
 
 def _reach(address: str) -> str:
-    """Where the gateway itself finds a listening address."""
+    """The address at which the gateway itself reaches a listening socket."""
     return {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(address, address.strip("[]"))
 
 
@@ -177,35 +177,37 @@ def _applicable(policy: Policy) -> list[tuple[str, str]]:
 def _tls(policy: Policy, name: str, by_id: Mapping[str, Mapping[str, Any]]) -> Finding:
     control = "gateway.tls"
     if not policy.tls:
-        return finding(
-            control, name, "fail", "the policy says plaintext: true, so keys travel readable"
-        )
+        return finding(control, name, "fail", "plaintext is true, so API keys are sent unencrypted")
     answer, old = by_id.get("tls"), by_id.get("old_tls", {})
     if answer is None or answer["met"] is None:
-        return finding(control, name, "unknown", "no handshake could be tried")
+        return finding(control, name, "unknown", "no TLS handshake could be attempted")
     if not answer["met"]:
         return finding(
             control,
             name,
             "fail",
-            f"no handshake: {answer.get('detail', answer['outcome'])}",
+            f"the TLS handshake failed: {answer.get('detail', answer['outcome'])}",
         )
     evidence = {key: answer.get(key) for key in ("protocol", "cipher", "not_after")}
     evidence["profile"] = policy.tls.profile
     expiry = answer.get("not_after")
     if expiry is None:
         return finding(
-            control, name, "unknown", "the certificate's end could not be read", evidence
+            control,
+            name,
+            "unknown",
+            "the expiry date of the certificate could not be read",
+            evidence,
         )
     if expiry < answer["now"]:
         return finding(control, name, "fail", "the certificate has expired", evidence)
     if old.get("met") is False:
         return finding(control, name, "fail", f"TLS 1.1 is {old['outcome']}", evidence)
     if not old.get("met"):
-        reason = "whether TLS 1.1 is refused could not be asked from this host"
+        reason = "this host's TLS library cannot test whether TLS 1.1 is refused"
         return finding(control, name, "unknown", reason, evidence)
     days = (expiry - answer["now"]) // 86400
-    reason = f"{answer['protocol']}; TLS 1.1 refused; certificate ends in {days} days"
+    reason = f"{answer['protocol']}; TLS 1.1 refused; certificate expires in {days} days"
     return finding(control, name, "pass", reason, evidence)
 
 
@@ -213,9 +215,9 @@ def _unknown_host(name: str, by_id: Mapping[str, Mapping[str, Any]]) -> Finding:
     control = "gateway.unknown_host"
     answer = by_id.get("unknown_host")
     if answer is None or answer["met"] is None:
-        return finding(control, name, "unknown", "no request for another name could be tried")
+        return finding(control, name, "unknown", "no request for an unknown name could be sent")
     status = "pass" if answer["met"] else "fail"
-    return finding(control, name, status, f"a request for another name: {answer['outcome']}")
+    return finding(control, name, status, f"a request for an unknown name: {answer['outcome']}")
 
 
 def _wants_certificate(policy: Policy) -> bool:
@@ -228,30 +230,34 @@ def _client_certificate(
 ) -> Finding:
     control = "gateway.client_certificate"
     if not _wants_certificate(policy):
-        return finding(control, name, "not_applicable", "the policy requires no client certificate")
+        return finding(
+            control, name, "not_applicable", "the policy does not require client certificates"
+        )
     answer = by_id.get("client_certificate")
     if answer is None or answer["met"] is None:
-        return finding(control, name, "unknown", "no request without a certificate could be tried")
+        return finding(control, name, "unknown", "no request without a certificate could be sent")
     status = "pass" if answer["met"] else "fail"
-    return finding(control, name, status, f"without a certificate: {answer['outcome']}")
+    return finding(control, name, status, f"a request without a certificate: {answer['outcome']}")
 
 
 def _api_key(route: Route, answer: Mapping[str, Any] | None) -> Finding:
     control = "gateway.api_key"
     if not route.api_key:
-        return finding(control, route.path, "not_applicable", "the policy leaves this route open")
+        return finding(
+            control, route.path, "not_applicable", "the policy requires no key on this route"
+        )
     if answer is None or answer["outcome"] == "unsupported":
-        return finding(control, route.path, "unknown", "no request could be tried")
-    # 'met' also asks for the log line; whether the route is closed is the status alone.
+        return finding(control, route.path, "unknown", "no request could be sent")
+    # 'met' also covers the log line; whether the route is closed shows in the status alone.
     status = "pass" if answer["outcome"] in _REFUSED else "fail"
-    return finding(control, route.path, status, f"without a key: {answer['outcome']}")
+    return finding(control, route.path, status, f"a request without a key: {answer['outcome']}")
 
 
 def _limited(
     control: str, resource: str, limit: Limit, zone: Mapping[str, Any] | None, dry_run: bool
 ) -> Finding:
     if zone is None:
-        return finding(control, resource, "not_applicable", "the policy sets no limit here")
+        return finding(control, resource, "not_applicable", "the policy sets no such limit")
     evidence = {
         "rate": limit.rate.text if limit.rate else None,
         "burst": limit.burst,
@@ -260,7 +266,11 @@ def _limited(
     }
     if dry_run:
         return finding(
-            control, resource, "fail", "dry_run: counted and logged, not enforced", evidence
+            control,
+            resource,
+            "fail",
+            "dry_run is true: requests over the limit are counted and logged, not refused",
+            evidence,
         )
     parts = [
         evidence["rate"] and "%s, burst %d" % (evidence["rate"], limit.burst),
@@ -279,8 +289,12 @@ def _access_log(policy: Policy, answers: Iterable[Mapping[str, Any]]) -> Finding
     control = "gateway.access_log"
     logged = [answer["logged"] for answer in answers if "logged" in answer]
     if not logged:
-        reason = "no request was answered, so no line was looked for"
+        reason = "no request was answered, so the log could not be checked"
         return finding(control, policy.log_path, "unknown", reason)
     if all(logged):
-        return finding(control, policy.log_path, "pass", "the request of this very proof is in it")
-    return finding(control, policy.log_path, "fail", "the request of this proof is not in it")
+        return finding(
+            control, policy.log_path, "pass", "the request that this proof sent was logged"
+        )
+    return finding(
+        control, policy.log_path, "fail", "the request that this proof sent was not logged"
+    )

@@ -19,10 +19,10 @@ _FAULTS = (jinja2.TemplateError, OSError, TypeError, ValueError, ArithmeticError
 
 
 class Renderer:
-    """Templates of one role; a directory of the user's own, when given, is asked first.
+    """Templates of one role; those in the user's own directory, if given, take precedence.
 
-    Not Ansible's templar: the data are checked already and nothing in them may be templated again,
-    and the same data must give the same bytes whatever the play's Jinja settings are.
+    Not Ansible's templar: the data are validated, must not be templated again, and must give the same bytes
+    whatever the Jinja settings of the play are.
     """
 
     def __init__(self, built_in: Path, own: str = "") -> None:
@@ -31,7 +31,7 @@ class Renderer:
                 "templates",
                 own,
                 "is not a directory on the controller",
-                "give one that holds templates, or leave it out",
+                "give a directory with templates, or leave the option out",
             )
         directories = ([own] if own else []) + [str(built_in)]
         self._environment = jinja2.Environment(
@@ -44,7 +44,7 @@ class Renderer:
         )
 
     def render(self, template: str, data: t.Mapping[str, t.Any]) -> str:
-        """The text of ``<template>.j2``; ControlError when it is not a template or uses what is not there."""
+        """Render ``<template>.j2``; ControlError if it is not a valid template or uses undefined data."""
         try:
             return self._environment.get_template(template + ".j2").render(data, managed=MANAGED)
         except _FAULTS as error:
@@ -53,5 +53,5 @@ class Renderer:
                 "templates",
                 template + ".j2",
                 (str(error) or type(error).__name__) + (f" (line {line})" if line else ""),
-                "mend the template; the role's README lists its data",
+                "correct the template; the role's README lists the data it can use",
             ) from error

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The argument specification of ``nginx_gateway``; the action plugin checks by it (pure)."""
+"""The argument specification of ``nginx_gateway``, which its action plugin uses (pure)."""
 
 from __future__ import annotations
 

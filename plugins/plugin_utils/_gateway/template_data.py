@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the gateway's templates are filled with: every decision is taken here, none in Jinja (pure)."""
+"""The data for the gateway's templates: all decisions are made here, none in Jinja (pure)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PROFILES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Syntax:
-    """A range of nginx versions, ``since`` inclusive and ``before`` exclusive, that reads alike."""
+    """A range of nginx versions with the same syntax, from ``since`` up to but not including ``before``."""
 
     since: str | None
     before: str | None
@@ -73,7 +73,7 @@ _ERRORS = (
 
 
 def template_data(policy: Policy, syntax: Syntax) -> dict[str, Any]:
-    """Everything the templates use, for nginx of one syntax."""
+    """The data for all templates, for one nginx syntax."""
     namespace = "tg_" + policy.name
     zones = _zones(policy, namespace)
     return {
@@ -120,12 +120,12 @@ def template_data(policy: Policy, syntax: Syntax) -> dict[str, Any]:
 
 
 def zone_name(namespace: str, purpose: str, key: str) -> str:
-    """A name that changes with its key: nginx ignores a new key under an old name and calls it success."""
+    """A zone name that changes with its key: on reload nginx silently ignores a new key under an old name."""
     return f"{namespace}_{purpose}_{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
 def error_log_path(access_log: str) -> str:
-    """The error log stands beside the access log."""
+    """The path of the error log, beside the access log."""
     stem = access_log[: -len(".log")] if access_log.endswith(".log") else access_log
     stem = stem[: -len(".access")] if stem.endswith(".access") else stem
     return stem + ".error.log"
@@ -135,7 +135,7 @@ def _keys(policy: Policy) -> list[dict[str, str]]:
     entries = []
     for client in policy.clients:
         for one in client.credentials:
-            # A leading ~ would start a regular expression in a map; a backslash takes that away.
+            # A leading ~ would start a regular expression in a map; a backslash escapes it.
             handle = "\\" + one.handle if one.handle.startswith("~") else one.handle
             expected = (
                 one.digest if one.not_after is None else "%s,%d" % (one.digest, one.not_after)
@@ -164,10 +164,10 @@ def _retry_after(policy: Policy) -> dict[str, Any]:
 
 
 def _zones(policy: Policy, namespace: str) -> list[dict[str, Any]]:
-    """The limits in the order nginx tries them.
+    """The limits in the order in which nginx applies them.
 
-    One that refuses keeps the later ones from counting: a flood of bad keys is stopped by
-    ``rejected`` and so never uses up the address that a good client may share with it.
+    A request that one limit refuses is not counted by later ones: a flood of bad keys is stopped by
+    ``rejected``, and does not use up the limit of the address, which a good client may share.
     """
     zones = [
         _zone(namespace, "rejected", f"${namespace}_rejected", policy.rejected_limit),
@@ -202,7 +202,7 @@ def _zone(namespace: str, purpose: str, key: str, limit: Limit) -> dict[str, Any
 def _route(
     policy: Policy, route: Route, zones: Sequence[dict[str, Any]], namespace: str
 ) -> dict[str, Any]:
-    # An open route has no key to judge: only the address counts there.
+    # A route without keys has no client: only the limit of the address applies.
     used = [zone for zone in zones if route.api_key or zone["purpose"] == "address"]
     upstream = next(one for one in policy.upstreams if one.name == route.upstream)
     return {
@@ -224,7 +224,7 @@ def _route(
 
 
 def _unrouted(policy: Policy) -> list[str]:
-    """Paths that lack but the slash of a route, and are no route themselves."""
+    """Paths that lack only the final slash of a route, and are not routes themselves."""
     routes = {route.path for route in policy.routes}
     bare = {
         route.path[:-1] for route in policy.routes if route.path.endswith("/") and not route.exact

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The values that a gateway's policy is made of, once it has been checked (pure)."""
+"""The types of a validated gateway policy (pure)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Rate:
 
     @property
     def text(self) -> str:
-        """As nginx writes it: ``10r/s``."""
+        """The rate in nginx's notation: ``10r/s``."""
         return "%dr/%s" % (self.requests, self.unit)
 
     @property
@@ -31,7 +31,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Limit:
-    """Requests and concurrent connections that one key of a zone may have; None = no such limit."""
+    """The limits on requests and concurrent connections for one key of a zone; None = no such limit."""
 
     rate: Rate | None
     burst: int
@@ -41,7 +41,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Listen:
-    """One listening socket; IPv6 addresses carry their brackets."""
+    """One listening socket; IPv6 addresses have brackets."""
 
     address: str
     port: int
@@ -66,7 +66,7 @@ class Tls:
 
 @dataclass(frozen=True)
 class Upstream:
-    """A group of model servers; ``ca`` given = https, its certificate verified for ``server_name``."""
+    """A group of model servers; with ``ca`` over https, and their certificate is verified for ``server_name``."""
 
     name: str
     servers: tuple[str, ...]
@@ -77,7 +77,7 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Route:
-    """A path and where it goes; ``body_max`` in bytes (0 = unlimited), ``read_timeout`` in seconds."""
+    """A path and its upstream; ``body_max`` in bytes (0 = unlimited), ``read_timeout`` in seconds."""
 
     path: str
     exact: bool
@@ -91,7 +91,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Client:
-    """Who may call: its keys (several during rotation) and its tier."""
+    """A client: its keys (several during rotation) and its tier."""
 
     id: str
     tier: str
@@ -100,7 +100,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Policy:
-    """The whole gateway, checked."""
+    """The whole policy, validated."""
 
     name: str
     server_names: tuple[str, ...]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The posture of a fleet: which control holds on which host. Pure: no files, no clock."""
+"""The posture of a fleet: the status of each control on each host (pure)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EVIDENCE_LENGTH = 100
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table; `status` is empty where the line is about none."""
+    """One line of the table; `status` is empty for a line without a status."""
 
     text: str
     status: str = ""
@@ -24,22 +24,22 @@ class Line:
 
 @dataclass
 class Posture:
-    """Findings by host, control and resource; what is reported last counts."""
+    """Findings by host, control and resource; the last report of each one is kept."""
 
     findings: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     unreachable: set[str] = field(default_factory=set)
 
     def add(self, host: str, result: Mapping[str, Any]) -> None:
-        """Take the findings out of the result of a task, and of each pass of its loop."""
+        """Add the findings in the result of a task and in each item of its loop."""
         for found in _findings(result):
             self.findings[host, found["id"], found["resource"]] = dict(found)
 
     def lost(self, host: str) -> None:
-        """Remember that a host could not be reached, so that its silence is no pass."""
+        """Record that a host could not be reached, so that it does not count as a pass."""
         self.unreachable.add(host)
 
     def lines(self) -> list[Line]:
-        """The table, its totals, and the hosts that nothing is known of; empty without any."""
+        """The table, the unreachable hosts and the totals; empty if there is nothing to report."""
         if not self.findings and not self.unreachable:
             return []
         rows = [_row(*key, self.findings[key]) for key in sorted(self.findings)]
@@ -54,7 +54,7 @@ class Posture:
         lines += [Line(_aligned(row, widths), row[3]) for row in rows]
         lines += [
             Line(
-                f"{_printable(host)}: not reached in this run; what is in force there is unknown",
+                f"{_printable(host)}: not reached in this run, so it is unknown what is in force there",
                 "unknown",
             )
             for host in sorted(self.unreachable)
@@ -69,7 +69,7 @@ class Posture:
         return lines
 
     def document(self, generated_at: str) -> dict[str, Any]:
-        """The same for programs, with what the catalogue says of each control."""
+        """The posture as data for programs, with title, severity and references of each control."""
         hosts: dict[str, list[dict[str, Any]]] = {host: [] for host in sorted(self.unreachable)}
         for host, control_id, resource in sorted(self.findings):
             control = CATALOGUE[control_id]
@@ -98,7 +98,7 @@ def _findings(result: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _is_finding(value: object) -> bool:
-    """Whether it is of our modules; others may call something else `controls`."""
+    """Whether it is a finding of our modules; other modules may return something else as `controls`."""
     return (
         isinstance(value, Mapping)
         and isinstance(value.get("id"), str)
@@ -124,7 +124,7 @@ def _row(host: str, control_id: str, resource: str, found: Mapping[str, Any]) ->
 
 
 def _printable(text: str) -> str:
-    # A reason may quote what a host sent: no line break or terminal sequence gets through.
+    # A reason may quote text from a host: line breaks and terminal sequences are replaced.
     return "".join(
         char if char.isprintable() else " " if char.isspace() else repr(char)[1:-1] for char in text
     )

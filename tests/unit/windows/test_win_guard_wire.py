@@ -230,7 +230,7 @@ def test_a_policy_that_would_lock_the_controller_out_is_refused_over_the_wire(la
     host_world.save(lab.path, host_world.complete(world))
     done = play(lab.server, {**POLICY, "rules": [JUPYTER]})
     assert done.code == 2
-    assert f"the controller ({CONTROLLER}) would not reach port 5985" in sentence(done)
+    assert f"the controller ({CONTROLLER}) could no longer reach port 5985" in sentence(done)
     assert lab.backend.calls == ["win_guard_read"]
 
 

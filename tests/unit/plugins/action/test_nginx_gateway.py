@@ -205,7 +205,7 @@ KEY = key_of("acme")
         ({"clients": {"a": KEY}}, "option 'clients' = <secret>: "),
         ({"clients": KEY}, "option 'clients' = <secret>: "),
         ({"clients": [{"id": "a", "tier": "standard", "keys": [{"key": [KEY]}]}]}, ".key' = <secret>: "),
-        ({"clients": [{"id": "a", "tier": "standard", "keys": [{"key": KEY, "key_hash": KEY}]}]}, ": holds both"),
+        ({"clients": [{"id": "a", "tier": "standard", "keys": [{"key": KEY, "key_hash": KEY}]}]}, ": has both"),
         ({"templates": "/nowhere"}, "option 'templates' = '/nowhere': "),
     ],
 )  # fmt: skip

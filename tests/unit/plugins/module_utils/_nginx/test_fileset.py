@@ -245,12 +245,12 @@ def test_only_files_for_the_version_at_hand_belong_to_a_generation() -> None:
     [
         ({"name": "Demo"}, "option 'name' = 'Demo': is not a valid set name"),
         ({"name": "../x"}, "option 'name' = '../x': is not a valid set name"),
-        ({"files": [], "secret_files": []}, "option 'files' = []: holds no file"),
-        ({"files": [{"name": "a.conf", "content": "", "before": "1.0.0"}], "secret_files": []}, "holds no file"),
-        ({"files": [{"name": "../a.conf", "content": ""}]}, "'../a.conf': is not a plain name"),
-        ({"files": [{"name": "a", "content": ""}]}, "'a': is not a plain name"),
+        ({"files": [], "secret_files": []}, "option 'files' = []: has no file"),
+        ({"files": [{"name": "a.conf", "content": "", "before": "1.0.0"}], "secret_files": []}, "has no file"),
+        ({"files": [{"name": "../a.conf", "content": ""}]}, "'../a.conf': is not a valid file name"),
+        ({"files": [{"name": "a", "content": ""}]}, "'a': is not a valid file name"),
         ({"files": [{"name": "keys.conf", "content": ""}]}, "'keys.conf': is given twice"),
-        ({"files": [{"name": "marker.conf", "content": ""}]}, "'marker.conf': is given twice or is the marker's"),
+        ({"files": [{"name": "marker.conf", "content": ""}]}, "'marker.conf': is given twice, or is the name of our marker file"),
     ],
 )  # fmt: skip
 def test_a_bad_set_is_refused_in_one_sentence(changes: dict[str, Any], sentence: str) -> None:
@@ -309,7 +309,7 @@ BROKEN = Complaint("emerg", "unknown directive", "/etc/nginx/x.conf", 3)
         (WANT, WANT.generation, True, [], [MET, UNMET], "fail", "c: 200 (why)"),
         (ABSENT, None, False, [], [], "pass", "absent, as wanted"),
         (ABSENT, WANT.generation, False, [], [], "fail", "still serves"),
-        (ABSENT, None, False, [BROKEN], [], "fail", "could not start"),
+        (ABSENT, None, False, [BROKEN], [], "fail", "could not be restarted"),
     ],
 )  # fmt: skip
 def test_the_verdict_names_the_first_thing_that_is_not_as_wanted(

@@ -171,11 +171,11 @@ def test_an_expiry_that_yaml_has_turned_into_a_timestamp_means_the_same(written:
     [
         ("2027-06-30T12:00:00", "has no time zone"),
         ("2027-06-30 12:00", "has no time zone"),
-        ("2027-02-30", "is not a date or a moment"),
-        ("next year", "is not a date or a moment"),
-        ("1814400000", "is not a date or a moment"),
-        ("", "is not a date or a moment"),
-        ("1969-12-31T23:59:59Z", "lies before 1970"),
+        ("2027-02-30", "is not a date or a time"),
+        ("next year", "is not a date or a time"),
+        ("1814400000", "is not a date or a time"),
+        ("", "is not a date or a time"),
+        ("1969-12-31T23:59:59Z", "is before 1970"),
     ],
 )
 def test_an_expiry_that_could_be_misread_is_refused(text: str, problem: str) -> None:

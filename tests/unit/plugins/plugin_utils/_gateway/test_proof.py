@@ -115,15 +115,23 @@ def test_what_this_host_cannot_ask_is_unknown(changed: str, control: str) -> Non
         (
             "gateway.unknown_host",
             {"unknown_host": {"met": False, "outcome": "404"}},
-            "a request for another name: 404",
+            "a request for an unknown name: 404",
         ),
-        ("gateway.api_key", {"key /v1/": {"met": False, "outcome": "200"}}, "without a key: 200"),
-        ("gateway.api_key", {"key /v1/": {"met": False, "outcome": "404"}}, "without a key: 404"),
+        (
+            "gateway.api_key",
+            {"key /v1/": {"met": False, "outcome": "200"}},
+            "a request without a key: 200",
+        ),
+        (
+            "gateway.api_key",
+            {"key /v1/": {"met": False, "outcome": "404"}},
+            "a request without a key: 404",
+        ),
         ("gateway.api_key", {"key /v1/": {"met": False, "outcome": "unreachable"}}, "unreachable"),
         (
             "gateway.access_log",
             {"key /v1/": {"met": False, "logged": False}},
-            "is not in it",
+            "was not logged",
         ),
     ],
 )
@@ -150,9 +158,9 @@ def test_a_certificate_whose_end_cannot_be_read_is_unknown() -> None:
         {"changes": {"old_tls": {"outcome": "unsupported", "met": None}}},
     ],
 )
-def test_tls_is_unknown_while_nobody_could_ask_for_old_tls(more: dict[str, Any]) -> None:
+def test_tls_is_unknown_if_old_tls_could_not_be_tested(more: dict[str, Any]) -> None:
     found = judged(**more)["gateway.tls", "models.example.com"]
-    assert found == ("unknown", "whether TLS 1.1 is refused could not be asked from this host")
+    assert found == ("unknown", "this host's TLS library cannot test whether TLS 1.1 is refused")
 
 
 @pytest.mark.parametrize("answer", ["400", "401", "403", "429"])
@@ -260,26 +268,26 @@ EXPLAINED = {
     'host not found in upstream "nosuch.invalid:8000" in /etc/nginx/n.conf:2':
         "option 'upstreams.model.servers[1]' = 'nosuch.invalid:8000': this name does not resolve",
     'cannot load certificate "/etc/ssl/certs/x.pem": ' + BIO % "/etc/ssl/certs/x.pem":
-        "option 'tls.certificate' = '/etc/ssl/certs/x.pem': this certificate cannot be loaded",
+        "option 'tls.certificate' = '/etc/ssl/certs/x.pem': nginx cannot load this certificate",
     'cannot load certificate key "/etc/ssl/private/x.key": ' + BIO % "/etc/ssl/private/x.key":
-        "option 'tls.key' = '/etc/ssl/private/x.key': this key cannot be loaded",
+        "option 'tls.key' = '/etc/ssl/private/x.key': nginx cannot load this key",
     'SSL_CTX_use_PrivateKey("/etc/ssl/private/x.key") failed (SSL: error:05800074:x509 certificate routines::key '
     "values mismatch)":
-        "option 'tls.key' = '/etc/ssl/private/x.key': this key does not belong to the certificate",
+        "option 'tls.key' = '/etc/ssl/private/x.key': this key does not match the certificate",
     'SSL_CTX_load_verify_locations("/clients.pem") failed (SSL: error:80000002:system library::No such file)':
-        "option 'tls.client_ca' = '/clients.pem': these authorities cannot be loaded",
+        "option 'tls.client_ca' = '/clients.pem': nginx cannot load these authorities",
     'SSL_CTX_load_verify_locations("/model.pem") failed (SSL: error:80000002:system library::No such file)':
-        "option 'upstreams.model.tls.ca' = '/model.pem': these authorities cannot be loaded",
+        "option 'upstreams.model.tls.ca' = '/model.pem': nginx cannot load these authorities",
     'conflicting server name "models.example.com" on 127.0.0.1:18443, ignored':
-        "option 'server_names' = 'models.example.com': another file already serves this name",
+        "option 'server_names' = 'models.example.com': another nginx file already serves this name",
     "a duplicate default server for 127.0.0.1:18443 in /etc/nginx/n.conf:2":
-        "option 'listen' = '127.0.0.1:18443': another file is the default server",
+        "option 'listen' = '127.0.0.1:18443': another nginx file is the default server",
     "bind() to 127.0.0.1:18443 failed (98: Address already in use)":
-        "option 'listen' = '127.0.0.1:18443': this address is in use by another program",
+        "option 'listen' = '127.0.0.1:18443': another program uses this address",
     "bind() to 127.0.0.1:18443 failed (99: Cannot assign requested address)":
-        "option 'listen' = '127.0.0.1:18443': this address does not exist on the gateway",
+        "option 'listen' = '127.0.0.1:18443': the gateway does not have this address",
     "bind() to 127.0.0.1:8179 failed (98: Address already in use)":
-        "option 'marker_port' = '127.0.0.1:8179': this address is in use by another program",
+        "option 'marker_port' = '127.0.0.1:8179': another program uses this address",
 }  # fmt: skip
 
 
