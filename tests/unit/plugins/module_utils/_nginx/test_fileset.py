@@ -250,7 +250,8 @@ def test_only_files_for_the_version_at_hand_belong_to_a_generation() -> None:
         ({"files": [{"name": "../a.conf", "content": ""}]}, "'../a.conf': is not a valid file name"),
         ({"files": [{"name": "a", "content": ""}]}, "'a': is not a valid file name"),
         ({"files": [{"name": "keys.conf", "content": ""}]}, "'keys.conf': is given twice"),
-        ({"files": [{"name": "marker.conf", "content": ""}]}, "'marker.conf': is given twice, or is the name of our marker file"),
+        ({"files": [{"name": "marker.conf", "content": ""}]},
+         "'marker.conf': is given twice, or is the name of our marker file (marker.conf)"),
     ],
 )  # fmt: skip
 def test_a_bad_set_is_refused_in_one_sentence(changes: dict[str, Any], sentence: str) -> None:
