@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: nginx_gateway
-short_description: Keep an nginx gateway with TLS, API keys and rate limits in force before a model API
+short_description: Keep an nginx gateway with TLS, API keys and rate limits in force in front of a model API
 version_added: 0.1.0
 author:
   - twinguard.hardening contributors (@twinguard)

@@ -17,7 +17,7 @@ from .types import (
 CONTROLS = (
     Control(
         "bucket.public_access",
-        "The public cannot reach the bucket, and cannot be let in",
+        "The bucket is not public and cannot be made public",
         "critical",
         (
             COLLECTION,
@@ -42,7 +42,7 @@ CONTROLS = (
     ),
     Control(
         "bucket.acl",
-        "The bucket's access control list grants nothing to anybody but its owner",
+        "The bucket's access control list grants rights to its owner only",
         "high",
         (
             COLLECTION,
@@ -52,7 +52,7 @@ CONTROLS = (
     ),
     Control(
         "bucket.ownership",
-        "The bucket's owner owns every object, whoever wrote it",
+        "The bucket's owner owns every object, whichever account wrote it",
         "medium",
         (nist("AC-3", "Access Enforcement"), nist("AC-6", "Least Privilege")),
     ),
@@ -87,7 +87,7 @@ CONTROLS = (
     ),
     Control(
         "bucket.logging",
-        "Requests to the bucket are logged elsewhere",
+        "Requests to the bucket are logged in another bucket",
         "medium",
         (
             COLLECTION,
@@ -97,7 +97,7 @@ CONTROLS = (
     ),
     Control(
         "bucket.lifecycle",
-        "Unfinished uploads do not stay unseen",
+        "Unfinished uploads are removed",
         "low",
         (nist("SI-12", "Information Management and Retention"),),
     ),

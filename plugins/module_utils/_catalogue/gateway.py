@@ -19,7 +19,7 @@ from .types import (
 CONTROLS = (
     Control(
         "gateway.in_force",
-        "The gateway serves exactly the configuration that was asked for",
+        "The gateway serves exactly the wanted configuration",
         "critical",
         (
             nist("CM-2", "Baseline Configuration"),
@@ -73,7 +73,7 @@ CONTROLS = (
     ),
     Control(
         "gateway.flood_limit",
-        "Each address is held to a request rate before its key is looked at",
+        "Each address is held to a request rate before its key is checked",
         "high",
         (
             DENIAL,
@@ -86,7 +86,7 @@ CONTROLS = (
     ),
     Control(
         "gateway.client_certificate",
-        "Clients prove themselves with a certificate of the given authority",
+        "Clients authenticate with a certificate of the given authority",
         "high",
         (
             INFERENCE_ACCESS,

@@ -26,7 +26,7 @@ CONTROLS = (
     ),
     Control(
         "git.signers",
-        "The list of who may sign names one person for each key, and no weak or expired key",
+        "The list of signers has one person for each key, and no weak or expired key",
         "medium",
         (
             ACCOUNTS,

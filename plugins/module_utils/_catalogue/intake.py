@@ -27,7 +27,7 @@ CONTROLS = (
     ),
     Control(
         "intake.sender",
-        "Data leaves this host sealed, and only for the receiver that is known",
+        "Data leaves this host only sealed, and only for the known receiver",
         "high",
         (
             THEFT,
@@ -49,7 +49,7 @@ CONTROLS = (
     ),
     Control(
         "intake.open",
-        "Only data that a known sender sealed, whole, new and unharmed, is published",
+        "Only complete, new and unchanged data sealed by a known sender is published",
         "critical",
         (
             POISONING,

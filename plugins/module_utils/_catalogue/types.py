@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a control is, and the public frameworks that controls refer to (pure)."""
+"""The type of a control, and the public frameworks that controls refer to (pure)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Control:
-    """One thing the collection promises, and why it matters."""
+    """One control that the collection proves, with its severity and references."""
 
     id: str
     title: str

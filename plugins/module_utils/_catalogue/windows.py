@@ -15,7 +15,7 @@ _LEAST_FUNCTION = nist("CM-7", "Least Functionality")
 CONTROLS = (
     Control(
         "windows.firewall_profile",
-        "The firewall is on and keeps out what no rule lets in",
+        "The firewall is on and blocks connections that no rule allows",
         "critical",
         (
             _BOUNDARY,
@@ -30,13 +30,13 @@ CONTROLS = (
     ),
     Control(
         "windows.firewall_rule",
-        "The host is reached from where it shall be, and only there",
+        "Each firewall rule of the policy is in place and enforced",
         "high",
         (COLLECTION, LOCAL_DATA, _BOUNDARY, nist("AC-4", "Information Flow Enforcement")),
     ),
     Control(
         "windows.unmanaged_rules",
-        "No rule that nobody answers for opens the firewall",
+        "No rule outside the policy opens the firewall",
         "high",
         (_DENY_BY_DEFAULT, _LEAST_FUNCTION),
     ),
@@ -48,13 +48,13 @@ CONTROLS = (
     ),
     Control(
         "windows.real_time_protection",
-        "What is read, written and run is scanned at that moment",
+        "Files and programs are scanned when they are used",
         "critical",
         (_MALICIOUS_CODE,),
     ),
     Control(
         "windows.cloud_protection",
-        "Defender asks Microsoft's cloud about what it does not know",
+        "Defender checks unknown files with Microsoft's cloud",
         "medium",
         (_MALICIOUS_CODE, nist("SI-5", "Security Alerts, Advisories, and Directives")),
     ),
@@ -66,7 +66,7 @@ CONTROLS = (
     ),
     Control(
         "windows.unwanted_software",
-        "Potentially unwanted applications are kept out",
+        "Potentially unwanted applications are blocked",
         "medium",
         (_MALICIOUS_CODE, _LEAST_FUNCTION),
     ),
@@ -78,13 +78,13 @@ CONTROLS = (
     ),
     Control(
         "windows.attack_surface",
-        "What attackers commonly use is blocked",
+        "Techniques that attackers commonly use are blocked",
         "high",
         (_MALICIOUS_CODE, _LEAST_FUNCTION),
     ),
     Control(
         "windows.exclusions",
-        "Only what is meant to be is exempt from scans",
+        "Only the intended exclusions are exempt from scans",
         "high",
         (_MALICIOUS_CODE, nist("CM-6", "Configuration Settings")),
     ),

@@ -36,7 +36,7 @@ _HALF_DONE = (
     "was being changed. The steps are ordered so that it stays reachable after each of them: run the task again to "
     "complete them"
 )
-# Connection libraries raise their own exceptions. They are told by module name, since they need not be installed.
+# Connection libraries raise their own exceptions. They are recognised by module name, since they need not be installed.
 _CONNECTIONS = ("winrm", "pypsrp", "psrpcore", "requests", "httpx", "httpcore")
 
 Execute = t.Callable[[str, t.Dict[str, t.Any]], t.Dict[str, t.Any]]
