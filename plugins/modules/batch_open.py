@@ -13,18 +13,19 @@ version_added: 0.1.0
 author:
   - twinguard.hardening contributors (@twinguard)
 description:
-  - Opens the batches that M(twinguard.hardening.batch_seal) made, in the order of their numbers. Before anything is
-    decrypted it checks the signature and its namespace, the validity and revocation of the signer's key, sender and
-    recipient, the number and the ledger of what was published before, that exactly the signed files are there, and size
-    and SHA-256 of each.
+  - Opens the batches that M(twinguard.hardening.batch_seal) made, in the order of their sequence numbers. Before
+    anything is decrypted it checks the signature and its namespace, the validity and revocation of the signer's key,
+    the sender and the recipient, the sequence number against the ledger of published batches, that exactly the signed
+    files are present, and the size and SHA-256 of each.
   - Then it decrypts into a private directory, compares each byte of the archive and the digest of each file with the
-    sealed index, and publishes the whole batch by one rename as a directory of O(destination) called by the batch's id.
-  - Each batch is published once, even when a run is killed. The ledger and the rename keep step; the next run finishes
-    what was begun.
-  - Any other batch is moved to O(quarantine) with a C(reason.json), nothing of it is published, and the task fails and
-    names the reason.
-  - What is not the batch's fault, such as a full disk, fails the task and leaves the batch for the next run.
-  - Memory does not grow with the size of a file.
+    sealed index, and publishes the whole batch by one rename as a directory of O(destination) that is named after the
+    batch id.
+  - Each batch is published exactly once, even if a run is killed, because the next run finishes what was begun.
+  - Every other batch is moved to O(quarantine) with a C(reason.json). Nothing of it is published, and the task fails
+    and names the reason.
+  - A problem that is not the batch's fault, such as a full disk, fails the task and leaves the batch for the next
+    run.
+  - Memory use does not depend on the size of the files.
 extends_documentation_fragment:
   - twinguard.hardening._attributes
   - twinguard.hardening._attributes.LINUX
@@ -35,23 +36,22 @@ options:
     type: path
     required: true
   batch:
-    description: Id of the one batch to open; all when not given.
+    description: Id of the only batch to open; all batches when not given.
     type: str
   people:
     required: true
   senders:
-    description: Principals out of O(people) that may send into this directory; all of them when not given.
+    description: Principals in O(people) that may send to this directory; all of them when not given.
     type: list
     elements: str
   identities:
     description:
-      - Private keys and certificates with which batches can be opened. During an exchange of keys, the old and the new
-        one.
+      - Private keys and certificates that open batches; during a rotation, the old and the new one.
     type: list
     elements: dict
     suboptions:
       key:
-        description: PEM file with a private key without a passphrase; others must not be able to read it.
+        description: PEM file with a private key without a passphrase; its mode must not let others read it.
         type: path
         required: true
       certificate:
@@ -62,21 +62,22 @@ options:
     description: File with the passphrase shared with the senders, for batches without recipients.
     type: path
   destination:
-    description: Existing directory in which batches are published. While one is opened, a hidden directory is in it.
+    description: Existing directory in which batches are published. While a batch is being opened, it also contains a
+      hidden directory.
     type: path
     required: true
   quarantine:
-    description: Existing directory for what is refused, on the file system of O(directory).
+    description: Existing directory for refused batches, on the same file system as O(directory).
     type: path
     required: true
   state_dir:
     description:
-      - Private directory with the ledger of what was published. Whoever removes it allows old batches to be published
-        once more, as far as O(destination) does not hold them still.
+      - Private directory with the ledger of published batches. If it is removed, old batches can be published again,
+        unless O(destination) still contains them.
     type: path
     default: /var/lib/twinguard/batch_open
   verify_only:
-    description: Check all that can be checked without decrypting, and change nothing. Needs no private key.
+    description: Make all checks that do not need decryption, and change nothing. No private key is needed.
     type: bool
     default: false
   remove:
@@ -84,15 +85,15 @@ options:
     type: bool
     default: true
   maximum_bytes:
-    description: Bytes that a batch may hold after decryption.
+    description: Most bytes that a batch may contain after decryption.
     type: int
     default: 1099511627776
   maximum_files:
-    description: Files that a batch may hold.
+    description: Most files that a batch may contain.
     type: int
     default: 100000
   maximum_age:
-    description: Seconds after which a batch is too old to be published; V(0) for never.
+    description: Seconds after which a batch is too old to be published; V(0) for no limit.
     type: int
     default: 0
   mode:
@@ -105,13 +106,13 @@ options:
     default: '0750'
   validate:
     description:
-      - Command, as a list, that looks at each decrypted batch before it is published; the batch's path is added. An
-        exit status other than 0 refuses the batch, and so does a change to the data.
-      - It runs as the user of the task, and is refused when that is root.
+      - Command, as a list, that checks each decrypted batch before it is published; the path of the batch is
+        appended. An exit status other than 0 refuses the batch, and so does a change to the data.
+      - It runs as the user of the task, who must not be root.
     type: list
     elements: str
   validate_timeout:
-    description: Seconds that the command may take; a batch for which it takes longer is refused.
+    description: Seconds that the command may take; if it takes longer, the batch is refused.
     type: int
     default: 300
 requirements:
@@ -123,9 +124,10 @@ notes:
     C(from_the_future), C(too_old), C(replay), C(old_sequence), C(id_taken), C(missing_file), C(extra_file),
     C(not_a_file), C(hard_link), C(wrong_size), C(wrong_digest), C(too_large), C(key_not_unwrapped), C(bad_index),
     C(bad_name), C(duplicate_name), C(empty_batch), C(bad_archive), C(wrong_content) and C(refused_by_validation).
-  - The validity of a signer's key is judged at the time of opening, by the receiver's clock, since the sender chooses
-    all times in a batch.
-  - The numbers of a sender only rise. A batch that arrives after one with a higher number was published is refused.
+  - The validity of a signer's key is checked at the time of opening, by the receiver's clock, because the sender
+    chooses all times in a batch.
+  - The sequence numbers of a sender only rise. A batch is refused when one with a higher number was already
+    published.
 seealso:
   - module: twinguard.hardening.batch_seal
 """
@@ -165,16 +167,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 controls:
-  description: The control C(intake.open) of each batch, or of the directory when none is there.
+  description: The control C(intake.open) of each batch, or of the directory when it contains no batch.
   returned: always
   type: list
   elements: dict
 batches:
   description:
-    - What became of each batch. C(status) is C(published), C(already) for one that was published before,
-      C(quarantined), or where nothing was to be changed C(verified) or C(refused). C(reason) is a word for all but the
-      good ones, and C(detail) a sentence. C(path) is where it is now. C(files) and C(size) in bytes are those of its
-      content.
+    - The outcome of each batch. C(status) is C(published), C(already) for one that was published before, or
+      C(quarantined); in check mode and with O(verify_only) it is C(verified) or C(refused). C(reason) is one of the
+      words above, empty for a published or verified batch, and C(detail) a sentence. C(path) is its present place.
+      C(files) and C(size), in bytes, describe its content.
   returned: when the options are good
   type: list
   elements: dict

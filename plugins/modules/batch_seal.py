@@ -13,38 +13,41 @@ version_added: 0.1.0
 author:
   - twinguard.hardening contributors (@twinguard)
 description:
-  - Packs files into one archive, encrypts it with AES-256 by C(openssl enc) under a random password, wraps that for
-    each recipient by C(openssl cms), and signs a manifest of all of it by C(ssh-keygen -Y sign) in the namespace
+  - Packs files into one archive, encrypts it with AES-256 by C(openssl enc) under a random password, wraps the
+    password for each recipient by C(openssl cms), and signs a manifest by C(ssh-keygen -Y sign) in the namespace
     C(twinguard-batch).
-  - A batch is five files that lie flat in one directory and begin with its id. C(ID.data.enc) is the archive.
-    C(ID.index.enc) is its table of contents in the format of C(sha256sum). C(ID.key.cms) is the wrapped password and is
-    not there with a passphrase. C(ID.manifest.json) holds sizes and SHA-256 of these, sender, recipients, a rising
-    number and all parameters of the encryption. C(ID.manifest.json.sig) is its signature. The manifest comes last, by
-    rename, so whoever sees it sees the whole batch.
-  - Nobody is locked in. With C(openssl), C(ssh-keygen), C(sha256sum) and C(tar) a batch is verified and opened by hand.
-  - Names, number and digests of the files are encrypted. What a stranger sees is the size of all of it.
-  - Only names and contents travel. Owners, modes, times and empty directories do not.
-  - Sources that have not changed are not sealed again. To know that, digests of names, times and contents are kept in
-    O(state_dir), keyed with a random key that never leaves the host, so that they tell nothing to others.
-  - Memory does not grow with the size of a file.
+  - A batch is five files in one directory, whose names begin with the batch id. C(ID.data.enc) is the archive.
+    C(ID.index.enc) is its table of contents in the format of C(sha256sum). C(ID.key.cms) is the wrapped password; it
+    is absent with a passphrase. C(ID.manifest.json) holds the size and SHA-256 of each of these, the sender, the
+    recipients, a rising sequence number and all parameters of the encryption. C(ID.manifest.json.sig) is its
+    signature. The manifest is renamed into the directory last, so that the batch is complete once it is visible.
+  - A batch can be verified and opened by hand with C(openssl), C(ssh-keygen), C(sha256sum) and C(tar), without this
+    collection.
+  - Names, number and digests of the files are encrypted. Others see only the total size, the sender and the
+    recipients.
+  - Only names and contents are sealed, not owners, modes, times or empty directories.
+  - Sources that have not changed are not sealed again. To detect changes, digests of names, times and contents are
+    kept in O(state_dir). They are keyed with a random key that never leaves the host, so that they reveal nothing to
+    others.
+  - Memory use does not depend on the size of the files.
 extends_documentation_fragment:
   - twinguard.hardening._attributes
   - twinguard.hardening._attributes.LINUX
 options:
   sources:
     description:
-      - Files and directories to seal. A file is called by its name without directories, a file below a directory by its
-        name relative to that.
-      - Links and devices are refused, and so are names with a newline, a backslash or bytes that are no UTF-8.
+      - Files and directories to seal. In the batch, a file has its base name, and a file below a directory has its
+        path relative to that directory.
+      - Links and devices are refused, and so are names that contain a newline or a backslash or are not UTF-8.
     type: list
     elements: path
     required: true
   outbox:
-    description: Existing directory for the batch, best on a disk of its own.
+    description: Existing directory for the batch, preferably on a disk of its own.
     type: path
     required: true
   state_dir:
-    description: Private directory that remembers what was sealed. Each outbox and sender needs its own.
+    description: Private directory that records what was sealed. Each outbox and each sender needs its own.
     type: path
     default: /var/lib/twinguard/batch_seal
   sender:
@@ -52,28 +55,28 @@ options:
     type: str
     required: true
   signing_key:
-    description: Private SSH key of the sender, without a passphrase or with an agent that holds it.
+    description: Private SSH key of the sender, either without a passphrase or loaded in an agent.
     type: path
     required: true
   recipients:
     description:
-      - Certificates (PEM, RSA or elliptic curve) of all who can open the batch. A second one can be an escrow, or the
-        receiver's next key while keys are exchanged.
-      - Only their public keys are used. Dates and issuers of the certificates do not matter.
+      - Certificates (PEM, RSA or elliptic curve) of everybody who can open the batch. A second one can be an escrow
+        key, or the receiver's next key during a rotation.
+      - Only their public keys are used. Dates and issuers of the certificates are ignored.
     type: list
     elements: path
   passphrase_file:
     description:
       - File with a passphrase of at least 20 bytes in its first line, shared with the receiver, in place of
         O(recipients).
-      - Whoever has it can open all batches of all times, so recipients are better.
+      - Whoever has it can open all batches, old and new, so prefer O(recipients).
     type: path
   iterations:
-    description: Rounds of PBKDF2 for a passphrase; fewer than 600000 are refused.
+    description: Rounds of PBKDF2 for a passphrase, at least 600000.
     type: int
     default: 600000
   force:
-    description: Seal although nothing has changed. Such a task always changes something.
+    description: Seal even if nothing has changed. With this option the task always reports a change.
     type: bool
     default: false
 requirements:

@@ -8,26 +8,28 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: intake_sender
-short_description: Seal new data and send it to a receiver whose host key is pinned, in time or on demand
+short_description: Seal new data and send it to a receiver whose host key is pinned, on schedule or on demand
 version_added: 0.1.0
 author:
   - twinguard.hardening contributors (@twinguard)
 description:
-  - Takes all sending jobs of a host in one task. A job seals its sources when they have changed, as
+  - Enforces all sending jobs of a host in one task. A job seals its sources when they have changed, as
     M(twinguard.hardening.batch_seal) does, and uploads the batch by sftp into the receiver's upload-only zone.
-  - What is cut short is sent by the next run. Each file is uploaded under a name of its own and renamed when it is
-    complete, so a file that has arrived is not sent again, and one that has not is never taken for whole.
-  - No plain copy is ever written. Sealed files stay on the host until the receiver has all of them.
-  - Keys for signing and for the login are made once where none are given, and stay when a job goes. The service gets
-    a copy of them in memory while it runs, so that only root needs to be able to read them.
-  - After a change the module logs in to the receiver. As long as that lets it in not yet, the control is C(unknown) and
-    the task succeeds, so that both sides can be set up one after the other. Another host key fails the task.
+  - After an interruption the next run sends the rest. Each file is uploaded under a temporary name and renamed once
+    it is complete, so a complete file is not sent again, and a partial one is never mistaken for a complete one.
+  - No unencrypted copy is ever written. Sealed files stay on the host until the receiver has all of them.
+  - Keys for signing and for the login are created once where none are given, and are kept when a job is removed. The
+    service gets a copy of them in memory while it runs, so only root needs read access to the files.
+  - At each run the module logs in to the receiver. While the receiver does not let it in yet, the control is
+    C(unknown) and the task succeeds, so that both sides can be set up one after the other. A different host key fails
+    the task.
 extends_documentation_fragment:
   - twinguard.hardening._attributes
   - twinguard.hardening._attributes.LINUX
 options:
   jobs:
-    description: All jobs of the host; jobs of ours that are not listed are removed, but not their keys.
+    description: All jobs of the host. Jobs that this module made and that are not listed are removed, but not their
+      keys.
     type: list
     elements: dict
     required: true
@@ -42,11 +44,11 @@ options:
         elements: str
         required: true
       sender:
-        description: Our principal, as the receiver knows it.
+        description: Principal of this sender, as the receiver lists it in its people.
         type: str
         required: true
       receiver:
-        description: Where to send to.
+        description: The receiver of the batches.
         type: dict
         required: true
         suboptions:
@@ -59,39 +61,41 @@ options:
             type: int
             default: 22
           account:
-            description: Login in its zone.
+            description: Login of this sender at the receiver.
             type: str
             required: true
           host_keys:
-            description: Public keys of its sshd, as M(twinguard.hardening.intake_zone) returns them; no other counts.
+            description: Public host keys of its sshd, as M(twinguard.hardening.intake_zone) returns them; no other
+              key is accepted.
             type: list
             elements: str
             required: true
       recipients:
         description:
-          - Certificates in PEM of those who can open the batches. A second one can be kept in escrow, or be the next
-            one of the receiver during a rotation.
+          - Certificates (PEM) of everybody who can open the batches. A second one can be an escrow key, or the
+            receiver's next key during a rotation.
         type: list
         elements: str
       passphrase_file:
         description: File with a passphrase shared with the receiver, in place of O(jobs[].recipients).
         type: path
       signing_key:
-        description: Private key of OpenSSH that signs the batches, without a passphrase; made when not given.
+        description: File with the OpenSSH private key, without a passphrase, that signs the batches; created when not
+          given.
         type: path
       login_key:
-        description: Private key of OpenSSH for the login, without a passphrase; made when not given.
+        description: File with the OpenSSH private key, without a passphrase, for the login; created when not given.
         type: path
       groups:
         description: Groups whose files the job may read. It runs as the user C(twinguard-sender).
         type: list
         elements: str
       schedule:
-        description: When to look for changes, as a calendar event of systemd; an empty text for on demand only.
+        description: When to look for changes, as a systemd calendar event; an empty string for on demand only.
         type: str
         default: hourly
       delay:
-        description: Seconds by which a start may be put off, so that not all hosts begin at once.
+        description: Most seconds by which a start is delayed at random, so that not all hosts start at once.
         type: int
         default: 60
       time_limit:
@@ -99,15 +103,15 @@ options:
         type: int
         default: 14400
       memory_max:
-        description: Memory that a run may use.
+        description: Most memory that a run may use.
         type: str
         default: 512M
   verify:
-    description: Log in to the receivers at each run. Check mode does not.
+    description: Log in to the receivers at each run; not in check mode.
     type: bool
     default: true
   send_now:
-    description: Run all jobs in this task. It has changed something when a new batch was sealed.
+    description: Run all jobs in this task, which reports a change when a new batch was sealed.
     type: bool
     default: false
 requirements:
@@ -140,7 +144,7 @@ controls:
   type: list
   elements: dict
 public_keys:
-  description: The public keys of each job that the receiver must know.
+  description: The public keys of each job; give them to the receiver as C(senders[].keys) and in its people.
   returned: when the options are good
   type: list
   elements: dict
@@ -150,7 +154,7 @@ public_keys:
       signing_key: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKmYq0Y5l5QvVqZ0Vj0gCw8rXvY6p1J5Yl3b2bZ1s3xk plant-a
       login_key: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1KsE2Qv3yRcTSgwfq0b2sFh5vSyPrVAWRKbYkD5b0l plant-a
 sent:
-  description: Whether this task has sealed a new batch and sent it.
+  description: Whether this task sealed and sent a new batch.
   returned: when the options are good
   type: bool
 """

@@ -13,18 +13,18 @@ version_added: 0.1.0
 author:
   - twinguard.hardening contributors (@twinguard)
 description:
-  - Takes the whole receiving side of data intake in one task. Each sender gets an account that can do nothing but
-    upload over SFTP into a zone of its own. It cannot list, read, overwrite, rename over, remove or link,
-    make directories, change attributes, run a command or forward a port.
-  - A service of systemd starts when a manifest arrives, takes complete batches out of the senders' reach, verifies and
-    opens them as an unprivileged user in a sandbox, and publishes or quarantines them. It writes a line for each batch
-    to the journal and to C(/var/log/twinguard-intake/batches.jsonl).
-  - sshd's configuration is checked by C(sshd -t) before it is live. Afterwards the module logs in as each sender, with
-    a key that lives for that second, uploads a file and tries all that must be refused. If one of it works the
-    old files are put back and the task fails.
+  - Enforces the whole receiving side of data intake in one task. Each sender gets an account that can only upload
+    over SFTP into a zone of its own. It cannot list, read, overwrite, replace, remove or link files, create
+    directories, change attributes, run a command or forward a port.
+  - A systemd service starts when a manifest arrives, moves complete batches out of the senders' reach, verifies and
+    opens them as an unprivileged user in a sandbox, and publishes or quarantines them. It writes a line for each
+    batch to the journal and to C(/var/log/twinguard-intake/batches.jsonl).
+  - C(sshd -t) checks the configuration of sshd before it takes effect. Afterwards the module logs in as each sender
+    with a temporary key, uploads a file and tries every request that must be refused. If one of them succeeds, the
+    old files are restored and the task fails.
   - Accounts that the module did not make are never touched.
-  - Accounts of senders that are no longer listed are removed and their sessions ended. Their zone is closed and what
-    was published stays.
+  - Accounts of senders that are no longer listed are removed, and their sessions end. Their zones are closed;
+    published batches stay.
 extends_documentation_fragment:
   - twinguard.hardening._attributes
   - twinguard.hardening._attributes.LINUX
@@ -32,8 +32,8 @@ extends_documentation_fragment:
 options:
   directory:
     description:
-      - Where all of it lies, on one file system; its parent must exist.
-      - Batches of a sender are published as C(published/ACCOUNT/BATCH) below it.
+      - Directory of the zones and batches, all on one file system; its parent must exist.
+      - The batches of a sender are published below it as C(published/ACCOUNT/BATCH).
     type: path
     default: /srv/twinguard-intake
   senders:
@@ -43,11 +43,11 @@ options:
     required: true
     suboptions:
       name:
-        description: The sender's principal in O(people), who must sign the batches. Nobody else's are published.
+        description: The sender's principal in O(people), who must sign the batches; others are not published.
         type: str
         required: true
       account:
-        description: Login of the sender; C(intake-) and the name when not given.
+        description: Login of the sender; C(intake-) followed by the name when not given.
         type: str
       keys:
         description: Public keys with which the sender may log in, as in a C(.pub) file.
@@ -55,27 +55,27 @@ options:
         elements: str
         required: true
       addresses:
-        description: IP addresses or networks from which these keys count; everywhere when not given.
+        description: IP addresses or networks from which these keys are accepted; all when not given.
         type: list
         elements: str
       quota:
         description:
-          - Bytes that may lie in the zone, waiting and in quarantine, such as V(500M) or V(10G).
-          - A single file cannot be larger, by the kernel's own limit. All files together are counted at least once a
-            minute, and the zone is closed while they are more.
+          - Most bytes in the zone, in waiting batches and in quarantine together, such as V(500M) or V(10G).
+          - The kernel limits each single file to this size. All files together are counted at least once a minute,
+            and the zone is closed once they reach it.
         type: str
         default: 10G
       max_files:
-        description: How many files that may be.
+        description: Most files in the same places; the zone is closed when this many are reached.
         type: int
         default: 1000
   people:
     required: true
   identities:
     description:
-      - Private keys and certificates with which batches can be opened, the newest first. Two at once make a rotation.
-      - The service gets a copy of the keys in memory while it runs, so that only root needs to be able to read them.
-      - When not given, a key pair is made once in C(/etc/twinguard/intake) and its certificate returned.
+      - Private keys and certificates that open batches, the newest first. Give two of them during a rotation.
+      - The service gets a copy of the keys in memory while it runs, so only root needs read access to the files.
+      - When not given, a key pair is created once in C(/etc/twinguard/intake) and its certificate is returned.
     type: list
     elements: dict
     suboptions:
@@ -91,11 +91,12 @@ options:
     description: File with the passphrase shared with all senders, in place of O(identities).
     type: path
   reader_group:
-    description: Group that may read what is published; the service's own when not given. It must exist.
+    description: Existing group that may read published batches; the service's own group when not given.
     type: str
   validate:
     description:
-      - Command that looks at each decrypted batch before it is published; the path of its directory is added.
+      - Command, as a list, that checks each decrypted batch before it is published; the path of its directory is
+        appended.
       - It runs as the service's user in the service's sandbox, without network. An exit status other than 0 refuses the
         batch.
     type: list
@@ -105,19 +106,19 @@ options:
     type: int
     default: 300
   maximum_size:
-    description: Bytes that a batch may hold after decryption.
+    description: Most bytes that a batch may contain after decryption.
     type: str
     default: 100G
   maximum_files:
-    description: Files that a batch may hold.
+    description: Most files that a batch may contain.
     type: int
     default: 100000
   maximum_age_days:
-    description: Days after which a batch is too old to be published; V(0) for never.
+    description: Days after which a batch is too old to be published; V(0) for no limit.
     type: int
     default: 0
   stale_hours:
-    description: Hours after the last byte when an unfinished upload is removed.
+    description: Hours after its last write at which an unfinished upload is removed.
     type: int
     default: 24
   quarantine_days:
@@ -125,7 +126,7 @@ options:
     type: int
     default: 30
   memory_max:
-    description: Memory that the service may use, the page cache of its files included.
+    description: Most memory that the service may use, including the page cache of its files.
     type: str
     default: 512M
   time_limit:
@@ -133,11 +134,11 @@ options:
     type: int
     default: 14400
   manage_service:
-    description: Start sshd where it does not run, and have it read its configuration when that changed.
+    description: Start sshd if it is not running, and reload it when its configuration has changed.
     type: bool
     default: true
   probe:
-    description: Try an upload and all that must be refused, as each sender. Check mode does not.
+    description: Try an upload and every request that must be refused, as each sender; not in check mode.
     type: bool
     default: true
 requirements:
@@ -170,16 +171,16 @@ controls:
   type: list
   elements: dict
 certificate:
-  description: Certificate of the first identity, for which senders seal.
+  description: Certificate of the first identity; senders use it as a recipient.
   returned: when the options are good
   type: str
 host_keys:
-  description: Public keys by which this host's sshd is known, for senders to pin.
+  description: Public host keys of this host's sshd, for senders to pin.
   returned: when the options are good
   type: list
   elements: str
 zones:
-  description: How much each sender has uploaded that is waiting or in quarantine.
+  description: Bytes and files of each sender that are waiting or in quarantine.
   returned: when the options are good
   type: list
   elements: dict
