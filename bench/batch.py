@@ -27,6 +27,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / ".build" / "collections"))
+
+from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
+    make_recipient,
+    make_signer,
+)
+
 SEAL, OPEN, FLUSH = "openssl enc; sha256sum", "sha256sum; openssl enc -d", " and flush"
 SAMPLE = 500  # of the small files for which openssl is really called; the rest is multiplied
 CIPHER = ["-aes-256-ctr", "-pbkdf2", "-iter", "10000", "-md", "sha256", "-salt"]
@@ -43,12 +50,13 @@ what, root = sys.argv[1:]
 now = int(time.time())
 if what == "seal":
     assert seal(SealOptions((root + "/source",), root + "/zone", root + "/sender", "bench", root + "/ssh",
-                            (root + "/pem",), force=True), now, run).changed
+                            (root + "/receiver.pem",), force=True), now, run).changed
 else:
     public = " ".join(open(root + "/ssh.pub").read().split()[:2])
     allowed = f'bench namespaces="twinguard-batch" {public}\\n'.encode()
+    identity = Identity(root + "/receiver.key", root + "/receiver.pem")
     (found,) = open_batches(root + "/zone", OpenOptions(allowed, root + "/published", root + "/quarantine",
-                            root + "/receiver", identities=(Identity(root + "/key", root + "/pem"),)), now, run)
+                            root + "/receiver", identities=(identity,)), now, run)
     assert found.status == "published", found
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
@@ -75,18 +83,8 @@ def prepare(root: Path) -> None:
     """Keys and directories."""
     for path in ("source", "zone", "published", "quarantine", "bare"):
         (root / path).mkdir()
-    called(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(root / "ssh")])
-    new = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-    ]
-    called([*new, "-subj", "/CN=x", "-keyout", str(root / "key"), "-out", str(root / "pem")])
+    make_signer(root, "ssh")
+    make_recipient(root, "receiver")
     (root / "password").write_text("0" * 64)
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sender and the receivers as the behaviour tests see them: run the role, seal, upload by plain clients, look."""
+"""The sender and the receivers in behaviour tests: run the role, seal, upload by plain clients, read results."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def scp(receiver: str, batch: str) -> None:
 
 
 def outcome(receiver: str, batch: str, after: int = 0) -> Dict[str, Any]:
-    """What became of a batch: waits for its line in the log, the first one or the one after some."""
+    """The outcome of a batch: waits for its first line in the log, or for the one after `after` lines."""
     deadline = time.monotonic() + WAIT
     while time.monotonic() < deadline:
         lines = [one for one in log(receiver) if one["batch"] == batch]
@@ -121,7 +121,7 @@ def outcome(receiver: str, batch: str, after: int = 0) -> Dict[str, Any]:
             return lines[after]
         time.sleep(0.3)
     journal = lab.shell(receiver, "journalctl -u twinguard-intake -n 30 --no-pager")
-    raise AssertionError(f"{receiver}: no line about {batch}; {journal}")
+    raise AssertionError(f"{receiver}: the log has no line about {batch}; {journal}")
 
 
 def log(receiver: str) -> List[Dict[str, Any]]:
@@ -131,14 +131,14 @@ def log(receiver: str) -> List[Dict[str, Any]]:
 
 
 def published(receiver: str, batch: str) -> Optional[str]:
-    """The content of the one file of a published batch; None when nothing was published."""
+    """The content of the only file of a published batch; None when nothing was published."""
     path = f"{BASE}/published/{ACCOUNT}/{batch}"
     text = lab.shell(receiver, f"test -e {path} && cat {path}/data.csv || echo '<nothing>'")
     return None if text == "<nothing>\n" else text
 
 
 def zone(receiver: str) -> List[str]:
-    """What lies in the drop directory."""
+    """The names in the drop directory."""
     return lab.shell(receiver, f"ls -A {DROP}").split()
 
 

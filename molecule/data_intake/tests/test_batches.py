@@ -21,8 +21,8 @@ def test_new_data_is_sealed_sent_verified_and_published_without_a_plain_copy(rec
     try:
         lab.shell(SENDER, f"echo {mark} > /srv/data/pumps.csv")
         lab.shell(SENDER, f"systemctl start {job}.service")
-        said = lab.shell(SENDER, f"journalctl -u {job} -o cat --no-pager -n 20")
-        batch = said.rsplit("sent batch ", 1)[1].split(":")[0]
+        output = lab.shell(SENDER, f"journalctl -u {job} -o cat --no-pager -n 20")
+        batch = output.rsplit("sent batch ", 1)[1].split(":")[0]
         found = intake_lab.outcome(receiver, batch)
     finally:
         lab.shell(receiver, "systemctl start twinguard-intake.timer")
@@ -139,8 +139,8 @@ def test_a_connection_that_was_cut_is_gone_on_with_where_it_was_cut() -> None:
         before = lab.shell(receiver, f"stat -c %i {DROP}/{batch}.index.enc")
         lab.shell(SENDER, f"systemctl start {job}")
         assert lab.shell(receiver, f"stat -c %i {DROP}/{batch}.index.enc") == before
-        said = lab.shell(SENDER, f"journalctl -u {job} -o cat --no-pager")
-        assert f"sent batch {batch}: {len(names) - 1} of {len(names)} files now" in said
+        output = lab.shell(SENDER, f"journalctl -u {job} -o cat --no-pager")
+        assert f"sent batch {batch}: {len(names) - 1} of {len(names)} files now" in output
     finally:
         lab.shell(receiver, "systemctl start ssh twinguard-intake.timer twinguard-intake.path")
     assert intake_lab.outcome(receiver, batch)["status"] == "published"
@@ -161,13 +161,13 @@ def test_another_host_with_the_receivers_address_gets_nothing() -> None:
         lab.shell(SENDER, "echo new > /srv/data/new.csv")
         assert intake_lab.attempt(SENDER, f"systemctl start {job}")[0] != 0
         assert intake_lab.zone(receiver) == []
-        said = lab.shell(SENDER, f"journalctl -u {job} -o cat --no-pager -n 5")
-        assert "cannot reach" in said
+        output = lab.shell(SENDER, f"journalctl -u {job} -o cat --no-pager -n 5")
+        assert "cannot reach" in output
     finally:
         lab.write(SENDER, known, kept)
     lab.shell(SENDER, f"systemctl start {job}")
-    said = lab.shell(SENDER, f"journalctl -u {job} -o cat --no-pager -n 10")
-    batch = said.rsplit("sent batch ", 1)[1].split(":")[0]
+    output = lab.shell(SENDER, f"journalctl -u {job} -o cat --no-pager -n 10")
+    batch = output.rsplit("sent batch ", 1)[1].split(":")[0]
     assert intake_lab.outcome(receiver, batch)["status"] == "published"
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the role does to its hosts: nothing twice, nothing by halves, and never green when it is not so."""
+"""What the role does to its hosts: idempotent, atomic, and never green without being in force."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_zone_that_another_file_of_sshd_opens_up_is_found_and_fails() -> None:
             lab.shell(host, f"rm {OVERRIDE}; systemctl reload ssh")
 
 
-def test_what_cannot_be_is_refused_in_one_sentence_and_nothing_changes() -> None:
+def test_an_invalid_policy_is_refused_in_one_sentence_and_nothing_changes() -> None:
     bad = {
         "root": ({"senders": senders(account="root")}, ["senders[0].account", "root"]),
         "account of others": ({"senders": senders(account="daemon")}, ["daemon", "not made by"]),
@@ -130,7 +130,7 @@ def test_keys_overlap_when_they_change_and_a_sender_that_is_taken_out_is_out() -
 
 @pytest.mark.usefixtures("restored")
 def test_a_change_is_not_judged_by_a_run_of_the_service_that_began_before_it() -> None:
-    """The service has copied the old keys when the new policy arrives; what it says then is no news of the new one."""
+    """The service has copied the old keys when the new policy arrives; its result says nothing about the new ones."""
     new = made("later")
     wait = f"until grep -q {new['key']} /etc/twinguard/intake/receiver.json; do sleep 0.1; done"
     for host in RECEIVERS:
@@ -143,8 +143,8 @@ def test_a_change_is_not_judged_by_a_run_of_the_service_that_began_before_it() -
         intake_lab.receive(identities=[new, OLD]).expect_success()
         for host in RECEIVERS:
             # It did wait, and failed in the end.
-            said = lab.shell(host, "journalctl -u twinguard-intake.service -o cat")
-            assert "identity-1.key: it does not exist" in said
+            output = lab.shell(host, "journalctl -u twinguard-intake.service -o cat")
+            assert "identity-1.key: it does not exist" in output
     finally:
         for host in RECEIVERS:
             lab.shell(host, f"rm {HOLD}; systemctl daemon-reload")

@@ -70,7 +70,7 @@ def test_an_upload_works_and_each_forbidden_operation_is_refused(receiver: str) 
     allowed = []
     for line in answers:
         name, code_text, denied, stolen = line.rsplit(":", 3)
-        # sftp ends with 0 after an `ls` that was refused: then it must at least have said so.
+        # sftp ends with 0 after an `ls` that was refused: then it must at least have reported it.
         if stolen != "0" or (code_text == "0" and denied == "0"):
             allowed.append(line)
     assert not allowed
@@ -95,7 +95,7 @@ def test_scp_uploads_once_and_downloads_never(receiver: str) -> None:
         f"{scp} -O /root/one {where}:legacy",
         f"{scp} -r /root/dir {where}:directory",
     ):
-        code, _said = intake_lab.attempt(SENDER, f"timeout 20 {attack}")
+        code, _output = intake_lab.attempt(SENDER, f"timeout 20 {attack}")
         assert code != 0, attack
     assert intake_lab.zone(receiver) == ["by-scp"]
     lab.shell(receiver, f"rm -f {DROP}/*")
@@ -105,21 +105,21 @@ def test_there_is_no_shell_no_terminal_no_forwarding_and_no_password(receiver: s
     ssh = f"timeout 15 ssh {intake_lab.options(receiver)}"
     where = intake_lab.target(receiver)
     for attack in ("id", "sh -c id", "cat /etc/passwd", "/usr/lib/openssh/sftp-server", ""):
-        said = intake_lab.attempt(SENDER, f"{ssh} {where} {shlex.quote(attack)}")[1]
-        assert "uid=" not in said
-        assert "root:" not in said
-    said = lab.shell(SENDER, f"{ssh} -tt {where} </dev/null 2>&1 || true")
-    assert "PTY allocation request failed" in said
-    said = lab.shell(SENDER, f"echo x | {ssh} -W 127.0.0.1:22 {where} 2>&1 || true")
-    assert "SSH-2.0" not in said
+        output = intake_lab.attempt(SENDER, f"{ssh} {where} {shlex.quote(attack)}")[1]
+        assert "uid=" not in output
+        assert "root:" not in output
+    output = lab.shell(SENDER, f"{ssh} -tt {where} </dev/null 2>&1 || true")
+    assert "PTY allocation request failed" in output
+    output = lab.shell(SENDER, f"echo x | {ssh} -W 127.0.0.1:22 {where} 2>&1 || true")
+    assert "SSH-2.0" not in output
     forward = f"{ssh} -oExitOnForwardFailure=yes -N -R 0:127.0.0.1:22 {where}"
-    said = intake_lab.attempt(SENDER, forward)[1]
-    assert "remote port forwarding failed" in said
+    output = intake_lab.attempt(SENDER, forward)[1]
+    assert "remote port forwarding failed" in output
     password = (
         "-oPreferredAuthentications=password,keyboard-interactive -oNumberOfPasswordPrompts=0"
     )
-    said = lab.shell(SENDER, f"{ssh} {password} {where} 2>&1 || true")
-    assert "Permission denied (publickey)" in said
+    output = lab.shell(SENDER, f"{ssh} {password} {where} 2>&1 || true")
+    assert "Permission denied (publickey)" in output
 
 
 def test_no_single_file_and_no_heap_of_them_grows_beyond_the_quota(receiver: str) -> None:
@@ -173,5 +173,5 @@ def test_a_file_that_is_still_being_written_is_not_opened(receiver: str) -> None
 
 
 def journal(receiver: str) -> str:
-    """What the service said."""
+    """The journal of the service."""
     return lab.shell(receiver, "journalctl -u twinguard-intake -o cat --no-pager -n 200")

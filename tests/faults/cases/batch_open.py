@@ -8,11 +8,12 @@ import json
 import time
 from pathlib import Path
 
-from agent import Module, Places, called
+from agent import Module, Places
+
+from ansible_collections.twinguard.hardening.tests.unit.support.batch import Lab
 
 image, hosts = None, 2
 
-SENDER = "line1@plant.example"
 CONTENT = {"a.csv": b"s3cr3t-value,2\n", "sub/b.bin": bytes(range(256)) * 8, "sub/deep/c": b""}
 STAGING = ".tg-open-"
 
@@ -26,7 +27,7 @@ class Case:
     def __init__(self, work: str) -> None:
         self.work = Path(work)
         self.zone, self.published = self.work / "zone", self.work / "published"
-        self.quarantine, self.state = self.work / "quarantine", self.work / "state"
+        self.quarantine, self.state = self.work / "quarantine", self.work / "receiver"
         self.watched = [
             str(path) for path in (self.zone, self.published, self.quarantine, self.state)
         ]
@@ -39,38 +40,12 @@ class Case:
 
     def prepare(self) -> None:
         """Keys, and a batch made by the module that seals."""
-        for path in (self.zone, self.published, self.quarantine, self.work / "keys"):
-            path.mkdir()
-        signer, key, certificate = (str(self.work / "keys" / one) for one in ("ssh", "key", "pem"))
-        called(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", signer])
-        new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-        called([*new, "-nodes", "-subj", "/CN=x", "-keyout", key, "-out", certificate])
-        for name, content in CONTENT.items():
-            path = self.work / "source" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        sealing = {
-            "sources": [str(self.work / "source")],
-            "outbox": str(self.zone),
-            "state_dir": str(self.work / "sender"),
-            "sender": SENDER,
-            "signing_key": signer,
-            "recipients": [certificate],
-        }
+        lab = Lab(self.work)
+        lab.fill(CONTENT)
+        sealing = {**lab.seal_params(), "outbox": str(self.zone)}
         self.batch = Module("batch_seal", str(self.work), new=sealing).run()["batch"]
-        public = " ".join(Path(signer + ".pub").read_text().split()[:2])
-        keys = [{"key": public, "namespaces": ["twinguard-batch"]}]
-        opening = {
-            "directory": str(self.zone),
-            "destination": str(self.published),
-            "quarantine": str(self.quarantine),
-            "state_dir": str(self.state),
-            "people": [{"name": "Line 1", "principals": [SENDER], "keys": keys}],
-            "identities": [{"key": key, "certificate": certificate}],
-            # What is published is a secret here, so that a mode that is too wide would be seen.
-            "mode": "0600",
-            "directory_mode": "0700",
-        }
+        # What is published is a secret here, so that a mode that is too wide would be seen.
+        opening = {**lab.open_params(), "mode": "0600", "directory_mode": "0700"}
         self.module = Module("batch_open", str(self.work), new=opening)
         self.places.keep()
 

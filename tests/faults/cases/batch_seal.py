@@ -9,7 +9,9 @@ import json
 import sys
 from pathlib import Path
 
-from agent import Module, Places, called
+from agent import Module, Places
+
+from ansible_collections.twinguard.hardening.tests.unit.support.batch import Lab
 
 image, hosts = None, 2
 
@@ -31,7 +33,7 @@ class Case:
 
     def __init__(self, work: str) -> None:
         self.work = Path(work)
-        self.outbox, self.state = self.work / "outbox", self.work / "state"
+        self.outbox, self.state = self.work / "outbox", self.work / "sender"
         self.watched = [str(self.outbox), str(self.state)]
         endings = ("data.enc", "index.enc", "key.cms", "manifest.json", "manifest.json.sig")
         # Encryption is random, and so are signature and state.
@@ -46,26 +48,12 @@ class Case:
 
     def prepare(self) -> None:
         """Keys, files, and a first batch of other files."""
-        for path in (self.outbox, self.work / "keys", self.work / "source"):
-            path.mkdir()
-        signer, key, certificate = (str(self.work / "keys" / one) for one in ("ssh", "key", "pem"))
-        called(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", signer])
-        new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-        called([*new, "-nodes", "-subj", "/CN=x", "-keyout", key, "-out", certificate])
-        sealing = {
-            "sources": [str(self.work / "source")],
-            "outbox": str(self.outbox),
-            "state_dir": str(self.state),
-            "sender": "line1@plant.example",
-            "signing_key": signer,
-            "recipients": [certificate],
-        }
+        lab = Lab(self.work)
         (self.work / "program.py").write_text(PROGRAM)
-        self.module = Module("batch_seal", str(self.work), new=sealing)
-        (self.work / "source" / "a").write_bytes(b"old")
+        self.module = Module("batch_seal", str(self.work), new=lab.seal_params())
+        lab.fill({"a": b"old"})
         self.module.run()
-        (self.work / "source" / "a").write_bytes(b"s3cr3t-value" * 50)
-        (self.work / "source" / "b").write_bytes(bytes(5000))
+        lab.fill({"a": b"s3cr3t-value" * 50, "b": bytes(5000)})
         self.places.keep()
 
     def reset(self) -> None:

@@ -55,7 +55,7 @@ class Case:
             words = ["ssh-keygen", "-y", "-f", f"{CONFIG}/{name}"]
             done = subprocess.run(words, capture_output=True, text=True, check=False)
             if done.returncode != 0:
-                problems.append(f"{name} is no key after the fault: {done.stderr}")
+                problems.append(f"{name} is not a key after the fault: {done.stderr}")
         return problems
 
     def after(self) -> list[str]:

@@ -29,7 +29,7 @@ SIGNING = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKmYq0Y5l5QvVqZ0Vj0gCw8rXvY6p1J5Y
 
 
 class Case:
-    """From one directory, quota and validity to others. The programs are the same, so they are no part of it."""
+    """From one directory, quota and validity to others. The programs are the same, so they are not part of it."""
 
     # A trial takes seconds here: each place gets one error in turn.
     spread = 3
@@ -47,7 +47,7 @@ class Case:
         called(["apt-get", "install", "-y", "--no-install-recommends", "openssh-server"])
         impatient("twinguard-intake.path", "twinguard-intake.timer")
         self.module.run("old")
-        # What is missing would be made by each run, so that the directories are no part of the change.
+        # What is missing would be made by each run, so that the directories are not part of the change.
         self.module.run("new")
         self.module.run("old")
         self.places.keep()

@@ -33,6 +33,15 @@ NOW = 1_795_260_000
 CONTENT = {"a.csv": b"1,2,3\n", "sub/b.bin": bytes(range(256)) * 40, "sub/empty": b""}
 
 
+SETTLED_NS = 1_700_000_000 * 10**9
+"""A time long ago, for files that nobody has touched lately."""
+
+
+def statuses(outcomes: list[Outcome]) -> list[str]:
+    """The status of each outcome."""
+    return [one.status for one in outcomes]
+
+
 def called(*argv: str, stdin: bytes = b"", cwd: Path | None = None) -> bytes:
     """Output of a program that must succeed."""
     done = subprocess.run(argv, input=stdin, capture_output=True, check=False, cwd=cwd)
@@ -118,6 +127,31 @@ class Lab:
 
     def seal(self, now: int = NOW, check: bool = False, **changes: Any) -> Sealed:
         return seal(replace(self.sealing, **changes), now, run, check)
+
+    def seal_params(self) -> dict[str, Any]:
+        """The same options as `sealing`, as batch_seal takes them."""
+        return {
+            "sources": list(self.sealing.sources),
+            "outbox": self.sealing.outbox,
+            "state_dir": self.sealing.state_dir,
+            "sender": self.sealing.sender,
+            "signing_key": self.sealing.signing_key,
+            "recipients": list(self.sealing.recipients),
+        }
+
+    def open_params(self) -> dict[str, Any]:
+        """The same options as `opening`, as batch_open takes them."""
+        keys = [{"key": public(self.signer), "namespaces": [NAMESPACE]}]
+        return {
+            "directory": str(self.zone),
+            "destination": self.opening.destination,
+            "quarantine": self.opening.quarantine,
+            "state_dir": self.opening.state_dir,
+            "people": [{"name": "Line 1", "principals": [SENDER], "keys": keys}],
+            "identities": [
+                {"key": one.key, "certificate": one.certificate} for one in self.opening.identities
+            ],
+        }
 
     def send(self) -> list[str]:
         """Bring what is in the outbox to the zone; the ids of the batches."""

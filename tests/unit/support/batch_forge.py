@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Batches that our own sender would never make, with a good signature: what a hostile sender can do."""
+"""Batches that our own sender would never make, with a good signature: attacks by a hostile sender."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ROUNDS = 10_000
 
 @dataclass
 class Forgery:
-    """A batch of these files; `index` and `archive` replace what would follow from them, `fields` the manifest's."""
+    """A batch of these files; `index` and `archive` replace those made from them, `fields` values of the manifest."""
 
     lab: Lab
     files: list[tuple[str, bytes]] = field(default_factory=lambda: [("a", b"data")])

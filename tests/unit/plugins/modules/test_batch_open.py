@@ -1,11 +1,10 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module as Ansible calls it: four ways, and its words when a batch is refused."""
+"""The module as Ansible calls it: four ways, and its message when a batch is refused."""
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -13,17 +12,18 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._batch.spec import OPEN_SPEC
 from ansible_collections.twinguard.hardening.plugins.module_utils._batch.types import Reason
 from ansible_collections.twinguard.hardening.plugins.modules import batch_open
 from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
     CONTENT,
-    SENDER,
     Lab,
-    public,
     quick_directory,
+)
+from ansible_collections.twinguard.hardening.tests.unit.support.run_module import (
+    assert_one_sentence,
+    run_module,
 )
 from ansible_collections.twinguard.hardening.tests.unit.support.spec import documented, shape
 
@@ -38,21 +38,8 @@ def run(
     capsys: pytest.CaptureFixture[str], lab: Lab, check: bool = False, **args: Any
 ) -> tuple[int, dict[str, Any]]:
     """Exit code and result of the module."""
-    keys = [{"key": public(lab.signer), "namespaces": ["twinguard-batch"]}]
-    given = {
-        "directory": str(lab.zone),
-        "destination": str(lab.published),
-        "quarantine": str(lab.quarantine),
-        "state_dir": lab.opening.state_dir,
-        "people": [{"name": "Line 1", "principals": [SENDER], "keys": keys}],
-        "identities": [{"key": lab.identity.key, "certificate": lab.identity.certificate}],
-        "_ansible_check_mode": check,
-        **args,
-    }
-    with patch_module_args(given), pytest.raises(SystemExit) as ended:
-        batch_open.main()
-    result: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return int(str(ended.value.code)), result
+    given = {**lab.open_params(), "_ansible_check_mode": check, **args}
+    return run_module(capsys, batch_open.main, **given)
 
 
 def batch(lab: Lab) -> str:
@@ -147,10 +134,7 @@ def test_a_directory_without_batches_is_fine(capsys: pytest.CaptureFixture[str],
 def test_bad_options_fail_in_one_sentence(
     capsys: pytest.CaptureFixture[str], lab: Lab, args: dict[str, Any], says: str
 ) -> None:
-    code, result = run(capsys, lab, **args)
-    assert (code, result["failed"]) == (1, True)
-    assert says in result["msg"]
-    assert "\n" not in result["msg"]
+    assert_one_sentence(run(capsys, lab, **args), says)
     assert os.listdir(lab.published) == []
 
 

@@ -1,24 +1,26 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module as Ansible calls it: four ways, and its words when it cannot seal."""
+"""The module as Ansible calls it: four ways, and its message when it cannot seal."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._batch.spec import SEAL_SPEC
 from ansible_collections.twinguard.hardening.plugins.modules import batch_seal
 from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
     Lab,
     quick_directory,
+)
+from ansible_collections.twinguard.hardening.tests.unit.support.run_module import (
+    assert_one_sentence,
+    run_module,
 )
 from ansible_collections.twinguard.hardening.tests.unit.support.spec import documented, shape
 
@@ -33,20 +35,8 @@ def run(
     capsys: pytest.CaptureFixture[str], lab: Lab, check: bool = False, **args: Any
 ) -> tuple[int, dict[str, Any]]:
     """Exit code and result of the module."""
-    given = {
-        "sources": list(lab.sealing.sources),
-        "outbox": lab.sealing.outbox,
-        "state_dir": lab.sealing.state_dir,
-        "sender": lab.sealing.sender,
-        "signing_key": lab.sealing.signing_key,
-        "recipients": list(lab.sealing.recipients),
-        "_ansible_check_mode": check,
-        **args,
-    }
-    with patch_module_args(given), pytest.raises(SystemExit) as ended:
-        batch_seal.main()
-    result: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return int(str(ended.value.code)), result
+    given = {**lab.seal_params(), "_ansible_check_mode": check, **args}
+    return run_module(capsys, batch_seal.main, **given)
 
 
 def test_the_documentation_and_the_specification_agree() -> None:
@@ -76,11 +66,9 @@ def test_a_source_that_is_missing_fails_in_one_sentence(
     capsys: pytest.CaptureFixture[str], lab: Lab
 ) -> None:
     for check in (True, False):
-        code, result = run(capsys, lab, check, sources=["/nowhere/at/all"])
-        assert (code, result["failed"]) == (1, True)
-        assert "/nowhere/at/all" in result["msg"]
-        assert "\n" not in result["msg"]
-        assert result["controls"][0]["status"] == "fail"
+        found = run(capsys, lab, check, sources=["/nowhere/at/all"])
+        assert_one_sentence(found, "/nowhere/at/all")
+        assert found[1]["controls"][0]["status"] == "fail"
 
 
 def test_neither_recipients_nor_a_passphrase_is_refused(

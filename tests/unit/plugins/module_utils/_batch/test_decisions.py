@@ -238,7 +238,7 @@ def test_a_manifest_without_a_number_has_no_sequence(content: bytes) -> None:
     assert batch_manifest.unverified_sequence(b'{"sequence": 5}') == 5
 
 
-def test_a_refused_batch_is_no_change_when_only_a_look_was_asked_for() -> None:
+def test_a_refused_batch_is_not_a_change_with_verify_only() -> None:
     outcome = Outcome(BATCH, "refused", Reason.REPLAY, "seen before")
     params = {"directory": "/z", "destination": "/d", "quarantine": "/q", "batch": None}
     result = batch_report.open_result([outcome], {**params, "verify_only": True}, check=False)
@@ -247,7 +247,7 @@ def test_a_refused_batch_is_no_change_when_only_a_look_was_asked_for() -> None:
     assert result["controls"][0]["status"] == "fail"
 
 
-def test_what_is_still_to_be_sealed_is_no_pass() -> None:
+def test_data_that_is_not_sealed_yet_does_not_pass() -> None:
     params = {"sender": "a@x", "outbox": "/o"}
     waiting = batch_report.seal_result(Sealed(True, "force is set"), params)
     assert (waiting["changed"], waiting["controls"][0]["status"]) == (True, "fail")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Random damage to batches, from a seed so that it can be had again: never a byte that was not sealed is published."""
+"""Random damage to batches, from a fixed seed so that it can be repeated: no byte that was not sealed is published."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_thousands_of_batches_that_were_damaged_on_the_way(root: Path) -> None:
             reasons[outcome.reason.value if outcome.reason else ""] += 1
         assert lab.nothing_published(), number
         assert not (Path(lab.opening.state_dir) / "ledger.json").exists()
-    # The damage reached every door.
+    # The damage was found by every check.
     wanted = {Reason.WRONG_DIGEST, Reason.WRONG_SIZE, Reason.BAD_SIGNATURE, Reason.MISSING_FILE}
     wanted |= {Reason.EXTRA_FILE, Reason.MISSING_SIGNATURE, Reason.UNKNOWN_SIGNER}
     assert {one.value for one in wanted} <= set(reasons), reasons

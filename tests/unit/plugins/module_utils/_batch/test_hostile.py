@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a sender with a good key may try: every signature here is right, and not a byte is published."""
+"""What a sender with a good key may try: every signature here is good, and not a byte is published."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def lab(made: Lab) -> Lab:
 
 
 def refused(lab: Lab, reason: Reason, **forgery: Any) -> str:
-    """A forged batch is refused with this reason; the sentence that tells of it."""
+    """A forged batch is refused with this reason; its sentence."""
     changes = forgery.pop("options", {})
     batch = Forgery(lab, **forgery).send()
     (outcome,) = lab.open(**changes)
@@ -72,7 +72,7 @@ def refused(lab: Lab, reason: Reason, **forgery: Any) -> str:
 
 
 def index(*items: tuple[str, int, bytes]) -> bytes:
-    """An index with what it claims: name, size and content."""
+    """An index that lists these: name, size and content."""
     return render_index(
         Item(name, size, hashlib.sha256(data).hexdigest()) for name, size, data in items
     )
@@ -117,7 +117,7 @@ def test_a_name_that_leads_elsewhere_or_is_not_what_it_seems(lab: Lab, name: str
     refused(lab, Reason.BAD_NAME, files=[(name, b"data")])
 
 
-def test_a_name_with_a_newline_cannot_be_told_from_a_broken_index(lab: Lab) -> None:
+def test_a_name_with_a_newline_looks_like_a_malformed_index(lab: Lab) -> None:
     refused(lab, Reason.BAD_INDEX, files=[("a\nb", b"data")])
 
 
@@ -217,7 +217,9 @@ def tar_of(kind: bytes, link: str = "", name: str = "a", data: bytes = b"data") 
         (tarfile.CONTTYPE, ""),
     ],
 )
-def test_a_member_of_the_archive_that_is_no_plain_file(lab: Lab, kind: bytes, link: str) -> None:
+def test_a_member_of_the_archive_that_is_not_a_regular_file(
+    lab: Lab, kind: bytes, link: str
+) -> None:
     refused(lab, Reason.BAD_ARCHIVE, index=index(("a", 4, b"data")), archive=tar_of(kind, link))
 
 
@@ -287,7 +289,7 @@ def test_parameters_that_were_lowered_or_would_take_for_ever(
         ("iterations", "10000"),
     ],
 )
-def test_a_manifest_with_a_value_that_cannot_be(lab: Lab, name: str, value: object) -> None:
+def test_a_manifest_with_an_invalid_value(lab: Lab, name: str, value: object) -> None:
     refused(lab, Reason.BAD_MANIFEST, fields={name: value})
 
 
@@ -323,12 +325,12 @@ def test_a_signed_manifest_in_another_form(lab: Lab, change: Any) -> None:
 
 
 @pytest.mark.parametrize("password", [b"", b"short", b"A" * 64, b"0" * 63, b"0" * 65])
-def test_a_wrapped_password_that_is_none_of_ours(lab: Lab, password: bytes) -> None:
+def test_a_wrapped_password_in_another_form(lab: Lab, password: bytes) -> None:
     refused(lab, Reason.KEY_NOT_UNWRAPPED, wrapped=password)
 
 
 def test_a_wrapped_password_that_is_another_one(lab: Lab) -> None:
-    # What CTR makes of it is garbage; that it is no index is all there is to see.
+    # What CTR makes of it is garbage; all there is to see is that it is not an index.
     assert "most likely the password" in refused(lab, Reason.BAD_INDEX, wrapped=b"0" * 64)
 
 
@@ -376,7 +378,9 @@ def test_data_that_changes_after_it_was_checked(
     assert lab.nothing_published()
 
 
-def test_a_full_disk_is_no_fault_of_the_batch(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_not_the_fault_of_the_batch(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     batch = Forgery(lab).send()
     state = str(lab.root / "three")
     with monkeypatch.context() as patch:

@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,21 +36,8 @@ from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
     SENDER,
     Lab,
     called,
-    quick_directory,
+    statuses,
 )
-
-SETTLED_NS = 1_700_000_000 * 10**9
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    with quick_directory() as root:
-        yield Lab(root)
-
-
-def statuses(outcomes: list[Outcome]) -> list[str]:
-    return [one.status for one in outcomes]
-
 
 # --- validation
 
@@ -91,7 +78,7 @@ def test_what_a_validation_refuses_is_not_published(lab: Lab, text: str, message
     assert lab.nothing_published()
 
 
-def test_a_validation_that_is_missing_is_no_fault_of_the_batch(lab: Lab) -> None:
+def test_a_validation_that_is_missing_is_not_the_fault_of_the_batch(lab: Lab) -> None:
     lab.batch()
     with pytest.raises(FilesError, match="not executable"):
         lab.open(validate=("/nowhere/validate",))

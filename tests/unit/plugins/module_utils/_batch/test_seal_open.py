@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._batch.types import (
-    Outcome,
     Reason,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
@@ -26,21 +24,9 @@ from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
     Lab,
     make_recipient,
     make_signer,
-    quick_directory,
+    statuses,
     trusted,
 )
-
-SETTLED_NS = 1_700_000_000 * 10**9
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    with quick_directory() as root:
-        yield Lab(root)
-
-
-def statuses(outcomes: list[Outcome]) -> list[str]:
-    return [one.status for one in outcomes]
 
 
 @pytest.mark.parametrize("kind", ["ec", "rsa"])

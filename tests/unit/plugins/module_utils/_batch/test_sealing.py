@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +15,16 @@ import pytest
 from ansible_collections.twinguard.hardening.plugins.module_utils._batch import (
     seal_state as batch_plan,
 )
-from ansible_collections.twinguard.hardening.plugins.module_utils._batch.types import Outcome
 from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
 from ansible_collections.twinguard.hardening.plugins.module_utils._files.transaction_io import (
     FilesError,
 )
 from ansible_collections.twinguard.hardening.plugins.module_utils._host.run_io import ProgramError
 from ansible_collections.twinguard.hardening.tests.unit.support.batch import (
+    SETTLED_NS,
     Lab,
     make_recipient,
-    quick_directory,
 )
-
-SETTLED_NS = 1_700_000_000 * 10**9
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    with quick_directory() as root:
-        yield Lab(root)
-
-
-def statuses(outcomes: list[Outcome]) -> list[str]:
-    return [one.status for one in outcomes]
-
 
 # --- sealing again or not
 
@@ -169,7 +154,7 @@ def test_two_sealings_of_the_same_data_have_nothing_in_common(lab: Lab) -> None:
         ({"outbox": "/a/../b"}, "path"),
     ],
 )
-def test_options_that_cannot_be_are_refused_in_one_sentence(
+def test_invalid_options_are_refused_in_one_sentence(
     lab: Lab, changes: dict[str, Any], option: str
 ) -> None:
     with pytest.raises(ControlError) as error:
@@ -180,7 +165,7 @@ def test_options_that_cannot_be_are_refused_in_one_sentence(
 
 
 @pytest.mark.parametrize("kind", ["symlink", "fifo", "newline", "bytes", "empty"])
-def test_sources_that_cannot_be_carried_are_named(lab: Lab, kind: str) -> None:
+def test_unsupported_sources_are_named(lab: Lab, kind: str) -> None:
     if kind == "symlink":
         (lab.source / "link").symlink_to("/etc/passwd")
     elif kind == "fifo":
@@ -215,7 +200,7 @@ def test_a_file_that_changes_while_it_is_sealed_stops_it(
     assert lab.seal().changed is True
 
 
-def test_a_signing_key_that_is_none_leaves_nothing_behind(lab: Lab) -> None:
+def test_an_invalid_signing_key_leaves_nothing_behind(lab: Lab) -> None:
     with pytest.raises(ProgramError, match="ssh-keygen failed"):
         lab.seal(signing_key=lab.identity.certificate)
     assert os.listdir(lab.outbox) == []

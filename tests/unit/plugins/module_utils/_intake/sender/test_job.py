@@ -21,10 +21,12 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._intake.sender
 from ansible_collections.twinguard.hardening.plugins.module_utils._intake.sender.spec import (
     ARGUMENT_SPEC,
 )
+from ansible_collections.twinguard.hardening.tests.unit.support.intake import (
+    BATCH,
+    HOST_KEY,
+    PEM,
+)
 
-HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1KsE2Qv3yRcTSgwfq0b2sFh5vSyPrVAWRKbYkD5b0l"
-PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
-BATCH = "20261121T112233Z-9f86d081884c7d65"
 RECEIVER = {
     "host": "intake.example.com",
     "port": 22,
@@ -63,7 +65,7 @@ def job(**changes: Any) -> dict[str, Any]:
         ({"signing_key": "key"}, ["signing_key"]),
     ],
 )
-def test_a_job_that_cannot_be_is_refused_in_one_sentence(
+def test_an_invalid_job_is_refused_in_one_sentence(
     changes: dict[str, Any], words: list[str]
 ) -> None:
     with pytest.raises(ControlError) as error:
@@ -144,7 +146,7 @@ def test_a_file_gets_its_name_only_when_all_of_it_is_there() -> None:
 
 
 @pytest.mark.parametrize("manifest", [b"", b"[]", b"{", b'{"sequence": "7"}', b"\xff"])
-def test_what_is_no_manifest_has_no_sequence(manifest: bytes) -> None:
+def test_a_malformed_manifest_has_no_sequence(manifest: bytes) -> None:
     assert send.sequence(manifest) == -1
 
 

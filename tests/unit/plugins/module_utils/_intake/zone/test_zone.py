@@ -38,22 +38,12 @@ from ansible_collections.twinguard.hardening.plugins.module_utils._intake.zone.z
     USER,
     parse_zone,
 )
-
-LOGIN = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1KsE2Qv3yRcTSgwfq0b2sFh5vSyPrVAWRKbYkD5b0l login"
-SIGNING = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKmYq0Y5l5QvVqZ0Vj0gCw8rXvY6p1J5Yl3b2bZ1s3xk signing"
-BATCH = "20261121T112233Z-9f86d081884c7d65"
-
-
-def sender(**changes: Any) -> dict[str, Any]:
-    return {"name": "plant-a", "keys": [LOGIN], **changes}
-
-
-def person(principal: str = "plant-a", namespace: str = "twinguard-batch") -> dict[str, Any]:
-    return {
-        "name": principal,
-        "principals": [principal],
-        "keys": [{"key": SIGNING, "namespaces": [namespace]}],
-    }
+from ansible_collections.twinguard.hardening.tests.unit.support.intake import (
+    BATCH,
+    LOGIN,
+    person,
+    sender,
+)
 
 
 def params(**changes: Any) -> dict[str, Any]:
@@ -102,7 +92,7 @@ def params(**changes: Any) -> dict[str, Any]:
         ({"time_limit": -5}, ["time_limit"]),
     ],
 )
-def test_a_policy_that_cannot_be_is_refused_in_one_sentence(
+def test_an_invalid_policy_is_refused_in_one_sentence(
     changes: dict[str, Any], words: list[str]
 ) -> None:
     with pytest.raises(ControlError) as error:
@@ -249,12 +239,12 @@ def test_each_single_request_that_is_answered_otherwise_is_named() -> None:
         assert request.action in wrong[0]
 
 
-def test_answers_that_are_missing_or_cut_are_no_refusal() -> None:
+def test_answers_that_are_missing_or_cut_are_not_a_refusal() -> None:
     requests = wire.probe("t")
     data = packets(good(requests))
     wrong, _refused = wire.evaluate(requests, wire.answers(data[:-3]))
     assert wrong == [f"sshd did not answer when a sender tried to {requests[-1].action}"]
-    assert len(wire.evaluate(requests, wire.answers(b"This is no SFTP at all, sorry"))[0]) == len(
+    assert len(wire.evaluate(requests, wire.answers(b"This is not SFTP at all, sorry"))[0]) == len(
         requests
     )
 
@@ -363,7 +353,7 @@ def test_a_full_zone_is_not_green() -> None:
     assert (row["status"], "full" in row["reason"]) == ("unknown", True)
 
 
-def test_sshd_that_cannot_be_asked_is_unknown_and_a_service_that_failed_is_red() -> None:
+def test_sshd_whose_settings_cannot_be_read_is_unknown_and_a_service_that_failed_is_red() -> None:
     zone = parse_zone(params())
     has = found(settings={}, settings_error="sshd -T failed")
     assert state.findings(zone, has, Plan(), {})[1]["status"] == "unknown"
