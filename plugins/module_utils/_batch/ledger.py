@@ -22,6 +22,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from .._core.error import HardeningError
 from .names import is_batch, is_sender
+from .strict_json import parse_own
 from .types import Reason, Refused
 
 FORMAT = "twinguard-ledger-1"
@@ -62,19 +63,11 @@ class LedgerError(HardeningError, ValueError):
 
 def parse(content: bytes) -> Ledger:
     """Read a ledger. LedgerError for everything but the output of render."""
-    try:
-        document = json.loads(content.decode("ascii"))
-        ledger = _read(document)
-        whole = render(ledger) == content
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise LedgerError("it is not in the format of this module") from error
-    if not whole:
-        raise LedgerError("it was changed by something else")
-    return ledger
+    return parse_own(content, _read, render, LedgerError)
 
 
 def render(ledger: Ledger) -> bytes:
-    """The one form of this ledger."""
+    """The content of the ledger file."""
     document: Dict[str, Any] = {
         "format": FORMAT,
         "highest": dict(sorted(ledger.highest.items())),

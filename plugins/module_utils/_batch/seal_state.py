@@ -19,6 +19,7 @@ from typing import Any, Dict, Iterable, Optional, Sequence, Tuple
 
 from .._core.error import HardeningError
 from .names import is_batch
+from .strict_json import parse_own
 
 FORMAT = "twinguard-sealed-1"
 RACY_NS = 2_000_000_000
@@ -66,17 +67,11 @@ def render(state: State) -> bytes:
 
 def parse(content: bytes) -> State:
     """Read a state. StateError for everything but the output of render."""
-    try:
-        document = json.loads(content.decode("ascii"))
-        state = State(
-            int(document["sequence"]), _last(document["last"]), _last(document["pending"])
-        )
-        whole = render(state) == content
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise StateError("it is not in the format of this module") from error
-    if not whole:
-        raise StateError("it was changed by something else")
-    return state
+    return parse_own(content, _read, render, StateError)
+
+
+def _read(document: Any) -> State:
+    return State(int(document["sequence"]), _last(document["last"]), _last(document["pending"]))
 
 
 def _last(found: Optional[Dict[str, Any]]) -> Optional[Last]:
