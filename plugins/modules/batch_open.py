@@ -149,9 +149,9 @@ EXAMPLES = r"""
       - key: /etc/twinguard/data-platform.key
         certificate: /etc/twinguard/data-platform.pem
 
-# By hand, where nothing of this collection is installed. $id is the batch's id, $sender its principal, and $rounds the
-# number of iterations in the manifest. Each line must succeed before the next one is run. With a passphrase, there is
-# nothing to unwrap: its file takes the place of "password".
+# By hand, without this collection. $id is the batch's id, $sender its principal, and $rounds the number of iterations
+# in the manifest. Each line must succeed before the next one is run. With a passphrase there is nothing to unwrap: use
+# its file instead of "password".
 #
 #   ssh-keygen -Y verify -f allowed_signers -I "$sender" -n twinguard-batch -s $id.manifest.json.sig < $id.manifest.json
 #   sed -n 's/.*{"name": "\([^"]*\)", .*"sha256": "\([0-9a-f]*\)".*/\2  \1/p' $id.manifest.json > $id.sums
@@ -162,7 +162,7 @@ EXAMPLES = r"""
 #   mkdir $id && tar -xf $id.tar -C $id
 #   (cd $id && sha256sum --check --strict ../SHA256SUMS)
 #
-# What this does not check are recipient, number and age: whether the batch was opened before is up to you.
+# These commands do not check recipient, sequence number and age. Make sure that the batch was not opened before.
 """
 
 RETURN = r"""
