@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import pwd
 import stat
 import time
 from typing import Any, Mapping, Sequence
 
-from ..._files.safe_path_io import FilesError, doing, open_dir
+from ..._files.safe_path_io import doing, open_dir
 from ..._host.run_io import say
 from .collect import CLOSED_MODE, OPEN_MODE, Arrived, announced, complete, full
+from .service_io import for_each_zone
 
 _WAIT = 5.0  # seconds for files that are still being written; the timer returns for the rest
 _POLL = 0.1
@@ -30,16 +30,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 def main(arguments: Sequence[str]) -> int:
     """Entry of the program, with the path of receiver.json. 1 when a zone could not be collected."""
-    with open(arguments[0], encoding="utf-8") as stream:
-        config = json.load(stream)
-    failed = 0
-    for zone in config["zones"]:
-        try:
-            _Zone(config, zone).collect()
-        except FilesError as error:
-            say(3, f"{zone['account']}: {error}")
-            failed = 1
-    return failed
+    return for_each_zone(arguments[0], lambda config, zone: _Zone(config, zone).collect())
 
 
 class _Zone:

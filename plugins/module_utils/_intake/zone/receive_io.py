@@ -17,27 +17,22 @@ from typing import Any, Dict, Mapping, Sequence
 from ..._batch.manifest import to_text
 from ..._batch.open_io import open_batches
 from ..._batch.types import Identity, OpenOptions, Outcome
-from ..._core.error import HardeningError
 from ..._files.safe_path_io import read_file, remove_tree, scan
 from ..._host.run_io import run, say
+from .service_io import for_each_zone
 
 _PRIORITY = {"published": 6, "already": 6, "quarantined": 4}
 
 
 def main(arguments: Sequence[str]) -> int:
     """Entry of the program, with the path of receiver.json. 1 for a problem that is not a batch's fault."""
-    with open(arguments[0], encoding="utf-8") as stream:
-        config = json.load(stream)
-    failed = 0
-    for zone in config["zones"]:
-        try:
-            for outcome in _open(config, zone):
-                report(config["log"], zone["account"], outcome)
-            _expire(config, zone)
-        except (HardeningError, OSError) as error:
-            say(3, f"{zone['account']}: {error}")
-            failed = 1
-    return failed
+    return for_each_zone(arguments[0], _serve)
+
+
+def _serve(config: Mapping[str, Any], zone: Mapping[str, Any]) -> None:
+    for outcome in _open(config, zone):
+        report(config["log"], zone["account"], outcome)
+    _expire(config, zone)
 
 
 def _open(config: Mapping[str, Any], zone: Mapping[str, Any]) -> Sequence[Outcome]:
