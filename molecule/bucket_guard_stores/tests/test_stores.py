@@ -208,7 +208,7 @@ def test_the_journal_of_a_host_tells_of_a_run_and_holds_no_secret() -> None:
     forms = [form for secret in given.values() for form in lab.forms_of(secret)]
     cursor = lab.shell(GATEWAY, "journalctl -n 0 --show-cursor").strip().rpartition(" ")[2]
     run = lab.play(SCENARIO / "journal.yml", given).expect_failure([GATEWAY])
-    assert "boto3 is missing" in run.failure(GATEWAY)
+    assert "boto3 is not installed" in run.failure(GATEWAY)
     journal = lab.shell(GATEWAY, f"journalctl --no-pager -o export --after-cursor='{cursor}'")
     assert "MESSAGE=Invoked with access_key=twinguard " in journal
     assert "secret_key=NOT_LOGGING_PARAMETER" in journal
