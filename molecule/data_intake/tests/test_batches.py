@@ -163,6 +163,7 @@ def test_another_host_with_the_receivers_address_gets_nothing() -> None:
         assert intake_lab.zone(receiver) == []
         output = lab.shell(SENDER, f"journalctl -u {job} -o cat --no-pager -n 5")
         assert "cannot reach" in output
+        assert "Host key verification failed" in output
     finally:
         lab.write(SENDER, known, kept)
     lab.shell(SENDER, f"systemctl start {job}")

@@ -20,7 +20,7 @@ from typing import Any, List, Mapping, Sequence, Tuple
 from ..._batch.seal_io import seal
 from ..._batch.types import MANIFEST, SealOptions
 from ..._core.error import HardeningError
-from ..._host.run_io import clean_environment, run, say
+from ..._host.run_io import Done, clean_environment, run, say
 from . import upload as send
 
 _QUERY_SECONDS = 120.0
@@ -63,6 +63,10 @@ def seal_options(config: Mapping[str, Any], keys: str) -> SealOptions:
     )
 
 
+def _reason(session: Done) -> str:
+    return session._replace(err=send.errors_of_ssh(session.err)).complaint()
+
+
 def deliver(config: Mapping[str, Any], keys: str) -> None:
     """Send all batches of the outbox in the order of their sequence numbers."""
     outbox = config["outbox"]
@@ -80,7 +84,7 @@ def _deliver(config: Mapping[str, Any], keys: str, batch: str, names: Sequence[s
     sizes = [(name, os.stat(f"{outbox}/{name}").st_size) for name in names]
     sizes_there = run(command, send.size_queries(names), clean_environment(), _QUERY_SECONDS)
     if sizes_there.code != 0:
-        raise NotSent(f"cannot reach {config['receiver']['host']}: {sizes_there.complaint()}")
+        raise NotSent(f"cannot reach {config['receiver']['host']}: {_reason(sizes_there)}")
     remaining, conflict = send.missing(sizes, send.parse_sizes(sizes_there.out))
     if conflict:
         raise NotSent(
@@ -91,7 +95,7 @@ def _deliver(config: Mapping[str, Any], keys: str, batch: str, names: Sequence[s
     done = run(command, commands, clean_environment(), float(config["timeout"]))
     if done.code != 0:
         raise NotSent(
-            f"the receiver did not accept batch {batch}; the next run tries again: {done.complaint()}"
+            f"the receiver did not accept batch {batch}; the next run tries again: {_reason(done)}"
         )
     # The manifest is removed first: without it the rest is not sent again as a batch.
     for name in reversed(names):

@@ -34,7 +34,7 @@ from ..accounts import COMMENT
 from ..pending import INTERRUPTED, sentence, switched_on
 from . import send_io
 from .job import CONFIG_DIR, PROGRAM, STATE_DIR, UNIT_DIR, USER, Job, job_files, parse_jobs
-from .upload import sftp_command
+from .upload import errors_of_ssh, sftp_command
 
 TRANSACTION_DIR = "/var/lib/twinguard/sender"
 _LIB = f"{LIB_DIR}/{PROGRAM}"
@@ -199,9 +199,10 @@ class Host:
         if wrong:
             return "fail", (
                 f"{job.host} does not have the pinned host key: do not change host_keys before you know"
-                f" why ({last_line(wrong[0])})"
+                f" why ({last_line(wrong[-1])})"
             )
-        return "unknown", _NO_LOGIN + done.complaint()
+        own = done._replace(err=errors_of_ssh(done.err))
+        return "unknown", _NO_LOGIN + own.complaint()
 
     def findings(self, pending: Plan, log_in: bool) -> List[Dict[str, Any]]:
         """One finding for each job."""

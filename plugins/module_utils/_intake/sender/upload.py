@@ -82,10 +82,17 @@ def sftp_command(
         "ServerAliveCountMax=4",
         "LogLevel=ERROR",
     )
-    words = [program, *options, "-q", "-P", str(receiver["port"])]
+    # Not -q: it would hide the errors of ssh, and a wrong host key would look like a login that is refused.
+    words = [program, *options, "-P", str(receiver["port"])]
     # sftp expects an IPv6 address in brackets.
     host = f"[{receiver['host']}]" if ":" in receiver["host"] else receiver["host"]
     return [*words, "-b", "-", f"{receiver['account']}@{host}"]
+
+
+def errors_of_ssh(errors: bytes) -> bytes:
+    """The errors of a failed session without those of sftp itself, which only says that the connection is closed."""
+    lines = [line for line in errors.splitlines() if not line.startswith(b"Connection closed")]
+    return b"\n".join(lines) or errors
 
 
 def known_hosts(host: str, keys: Sequence[str]) -> bytes:

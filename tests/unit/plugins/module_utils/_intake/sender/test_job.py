@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.twinguard.hardening.plugins.module_utils._core.plan import ControlError
+from ansible_collections.twinguard.hardening.plugins.module_utils._host.run_io import Done
+from ansible_collections.twinguard.hardening.plugins.module_utils._intake.sender import sender_io
 from ansible_collections.twinguard.hardening.plugins.module_utils._intake.sender import (
     upload as send,
 )
@@ -110,6 +112,36 @@ def test_only_the_pinned_host_and_the_given_key_count() -> None:
     ):
         assert option in words
     assert words[words.index("-F") + 1] == "none"
+    # It would hide that the host key is another one.
+    assert "-q" not in words
+
+
+WRONG_KEY = (
+    b"Host key for intake.example.com has changed and you have requested strict checking.\r\n"
+    b"Host key verification failed.\r\nConnection closed\r\n"
+)
+REFUSED = b"intake-a@intake.example.com: Permission denied (publickey).\r\nConnection closed\r\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "errors", "status", "words"),
+    [
+        (0, b"", "pass", "has the pinned host key"),
+        (255, WRONG_KEY, "fail", "Host key verification failed."),
+        (255, REFUSED, "unknown", "Permission denied (publickey)."),
+        (255, b"Connection closed\r\n", "unknown", "Connection closed"),
+    ],
+)
+def test_a_wrong_host_key_fails_and_a_refused_login_is_unknown(
+    monkeypatch: pytest.MonkeyPatch, code: int, errors: bytes, status: str, words: str
+) -> None:
+    """The errors are those that OpenSSH 9.2 printed when these words were run against a real sshd."""
+    monkeypatch.setattr(sender_io, "program", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(sender_io, "run", lambda *_words: Done(code, b"sftp> pwd\n", errors))
+    host = sender_io.Host({"jobs": [job()], "verify": True, "send_now": False})
+    found = host.log_in(host.jobs[0])
+    assert found[0] == status
+    assert words in found[1]
 
 
 def test_a_batch_without_its_manifest_is_not_sent_and_the_manifest_goes_last() -> None:
