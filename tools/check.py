@@ -34,15 +34,15 @@ import changed
 import engine as engines
 import galaxy
 import image as images
-import pages
 import sanity
 import vm
 from results import Counts, from_code, from_junit, from_sanity, total
 from workshop import BUILD, ROOT, VENV, Problem, main, say, tool_env
 
 # Support of the tests in that folder, and part of no collection when a tool runs.
-sys.path.append(str(ROOT / "tests" / "windows"))
+sys.path += [str(ROOT / "tests" / "windows"), str(ROOT / "docs" / "site")]
 
+import pages
 import wine
 
 RESULTS = BUILD / "results"
@@ -252,7 +252,7 @@ def steps(only: str | None = None) -> list[Step]:
         lint("changelog", "antsibull-changelog", "lint"),
         # What users will read of modules, plugins and roles.
         lint("docs", "antsibull-docs", "lint-collection-docs", "--plugin-docs", REFERENCES, "."),
-        lint("role-docs", "python", "tools/role_docs.py", "--check"),
+        lint("role-docs", "python", "docs/site/role_docs.py", "--check"),
         Step("docs", "site", docs_site),
         Step("types", "mypy", partial(tool, "mypy", "mypy")),
         Step("unit", "unit", partial(pytest, "unit", "tests/unit")),

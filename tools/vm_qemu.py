@@ -139,7 +139,8 @@ def start(vm: Machine, disk: Disk) -> None:
     if disk.user_mode:
         commands = user_mode_commands(disk, vm.title, port, wires)
     vm.ssh_config.write_text(ssh_config(vm.name, port, disk.folder / "id"), encoding="utf-8")
-    with vm.console.open("wb") as file, (vm.folder / "pids").open("w") as pids, one, other:
+    pidfile = vm.folder / "pids"
+    with one, other, vm.console.open("wb") as file, pidfile.open("w") as pids:
         for command in commands:
             # Sessions of their own: they outlive this command.
             process = subprocess.Popen(

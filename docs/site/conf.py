@@ -1,6 +1,6 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sphinx' settings for the documentation site; `make docs` builds it (see tools/pages.py)."""
+"""Sphinx' settings for the documentation site; `make docs` builds it (see docs/site/pages.py)."""
 
 from __future__ import annotations
 

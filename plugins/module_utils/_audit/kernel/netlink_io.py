@@ -70,6 +70,10 @@ class AuditError(HardeningError):
         super().__init__(f"{message} ({os.strerror(number)})")
         self.errno = number
 
+    def about(self, what: str, reason: str) -> AuditError:
+        """The same error, said of a request."""
+        return AuditError(f"{what}: {reason}" if reason else what, self.errno)
+
 
 class NoAudit(HardeningError):
     """There is no audit system for us here, for this ``reason``."""
@@ -164,8 +168,7 @@ class Kernel:
         try:
             self._ask(kind, body)
         except AuditError as error:
-            reason = words.get(error.errno)
-            raise AuditError(f"{what}: {reason}" if reason else what, error.errno) from error
+            raise error.about(what, words.get(error.errno, "")) from None
 
     def _read(self, kind: int) -> List[bytes]:
         """Ask for something; again, on a new socket, when a part of the answer did not fit.

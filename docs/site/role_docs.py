@@ -14,13 +14,17 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any, Iterator, Mapping
 
 import yaml
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tools"))
+
 from workshop import ROOT, Problem, main, say
 
-BEGIN = "<!-- variables: begin; written by tools/role_docs.py from meta/argument_specs.yml -->"
+BEGIN = "<!-- variables: begin; written by docs/site/role_docs.py from meta/argument_specs.yml -->"
 END = "<!-- variables: end -->"
 HEAD = ("| Variable | Type | Default | Meaning |", "|---|---|---|---|")
 _MARKUP = re.compile(r"\b[OVCMP]\(([^()]*)\)")
@@ -110,7 +114,7 @@ def _body(arguments: list[str]) -> int:
     check = bool(arguments)
     differ = [role for role in roles if update(role, check)]
     if differ and check:
-        raise Problem("Run `.venv/bin/python tools/role_docs.py` and commit what it writes.")
+        raise Problem("Run `.venv/bin/python docs/site/role_docs.py` and commit what it writes.")
     return 0
 
 
