@@ -10,6 +10,7 @@ their starts.
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -82,7 +83,9 @@ def run(
             check=False,
         )
     except OSError as error:
-        raise ProgramError(f"cannot start {argv[0]}: {error.strerror}") from error
+        # Also a write to its standard input that failed, so that the error's own name matters.
+        name = errno.errorcode.get(error.errno or 0, str(error.errno))
+        raise ProgramError(f"cannot start {argv[0]}: {error.strerror} ({name})") from error
     except subprocess.TimeoutExpired as error:
         raise ProgramError(f"{argv[0]} took longer than {timeout:g} seconds") from error
     return Done(done.returncode, done.stdout, done.stderr)
