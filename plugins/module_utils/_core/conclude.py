@@ -29,7 +29,8 @@ def conclude(
     try:
         result = work()
     except (HardeningError, OSError) as error:
-        reason = str(error)
+        # A finding needs a reason, and an OSError may come without a text.
+        reason = str(error) or type(error).__name__
         details = error.details() if isinstance(error, HardeningError) else {}
         named = [resources] if isinstance(resources, str) else resources
         controls = [finding(control, resource, status, reason) for resource in named]
