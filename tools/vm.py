@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Test machines with a kernel of their own, without hardware help and reached on loopback only.
 
+Ours, because Vagrant and its like need hardware help or images from elsewhere, and audit needs a kernel of its own.
+
     vm.py restore NAME [--release 12|13]   start NAME as new, with a disk that is built the first time: 1 to 3 minutes
     vm.py down [NAME ...]                  throw machines away; without a name: all of this checkout
 

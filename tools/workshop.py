@@ -3,7 +3,7 @@
 """What every tool of the workshop shares: places, messages, running programs.
 
 The tools run on the system's own python3 (3.9 or newer) before anything is installed, so they use the standard
-library only.
+library only, and none of what is installed later.
 """
 
 from __future__ import annotations
