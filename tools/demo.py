@@ -5,7 +5,8 @@
     demo.py up      start the fleet, apply playbooks/site.yml, end with the table of controls
     demo.py down    remove the fleet, and the engine if only the demo needed it
 
-Ours, because a newcomer has neither hosts nor an inventory yet. A second `up` changes nothing. The base images stay, for the next time; `make clean` removes them.
+Ours, because a newcomer has neither hosts nor an inventory yet. A second `up` changes nothing. The base images stay,
+for the next time; `make clean` removes them.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@
     image.py --rebuild   build all anew, with today's packages
     image.py --remove    remove them from an engine that answers
 
-Ours, because public images do not boot systemd and a registry may be out of reach: as root on Debian or Ubuntu the image is made from the package mirror by mmdebstrap. Where
-that cannot be had it is built on the registry's plain Debian. TWINGUARD_IMAGE names a ready systemd image in a registry
-to use instead; "{release}" in it becomes 12 or 13.
+Ours, because public images do not boot systemd and a registry may be out of reach: as root on Debian or Ubuntu the
+image is made from the package mirror by mmdebstrap. Where that cannot be had it is built on the registry's plain
+Debian. TWINGUARD_IMAGE names a ready systemd image in a registry to use instead; "{release}" in it becomes 12 or 13.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What ansible-test needs around it: a real tree, interpreters by plain names, and a pip it need not download.
 
-Ours, because antsibull-nox runs ansible-test in containers only, and ansible-test alone takes a git-ignored tree as empty.
+Ours, because antsibull-nox runs ansible-test in containers only, and ansible-test alone takes a git-ignored tree as
+empty.
 """
 
 from __future__ import annotations
