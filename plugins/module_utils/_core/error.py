@@ -35,7 +35,7 @@ class HardeningError(Exception):
 
 
 class ControlError(HardeningError, ValueError):
-    """A policy that cannot be applied, told in one line: option, value, problem and fix."""
+    """A policy that cannot be applied, in one line: option, value, problem and fix."""
 
     def __init__(self, option: str, value: object, problem: str, fix: str) -> None:
         self.option = option

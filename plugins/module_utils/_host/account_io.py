@@ -95,10 +95,10 @@ def as_account(who: Account, work: Callable[[], Dict[str, Any]]) -> Dict[str, An
         _work_as(who, work, writer)
     os.close(writer)
     with os.fdopen(reader, "rb") as stream:
-        said = stream.read()
+        reply = stream.read()
     _pid, status = os.waitpid(child, 0)
     try:
-        answer: Dict[str, Any] = json.loads(said.decode("utf-8"))
+        answer: Dict[str, Any] = json.loads(reply.decode("utf-8"))
     except ValueError as error:
         raise AccountError(
             f"the work as {who.name} ended with status {status} and without an answer"

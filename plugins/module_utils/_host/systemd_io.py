@@ -67,17 +67,17 @@ def start(name: str, verb: str = "start") -> None:
         systemctl(verb, name)
     except HostError as error:
         words = ["journalctl", "-u", name, "-o", "cat", "-n", "20", "-p", "warning"]
-        said = call(words).decode("utf-8", "replace").splitlines()
+        journal = call(words).decode("utf-8", "replace").splitlines()
         # The last line that is not systemd's own summary of it.
         dull = ("Failed to start", f"{name}: Failed with", f"{name}: Main process", "Starting ")
-        own = [one for one in said if not one.startswith(dull)]
+        own = [one for one in journal if not one.startswith(dull)]
         raise HostError(f"{name} does not start: {own[-1] if own else error}") from error
 
 
 def run_once(name: str, unit: Mapping[str, str]) -> None:
     """Have a service that runs once do so from its beginning. HostError with what it said itself.
 
-    `unit` is what systemd said of it once its files were in force. One that was under way then may have begun with
+    `unit` is its state once its files were in force. One that was under way then may have begun with
     those of before, and a start would only join it. So it ends first, and how it ends says nothing of the files of now.
     """
     if unit.get("ActiveState") == "activating":

@@ -28,7 +28,7 @@ from .._core.error import ControlError
 from .ssh_keys import NotAKey, PublicKey, parse_public_key, weakness
 
 CLOCK_SKEW = 600
-"""Seconds by which clocks may differ when nothing else is said."""
+"""Seconds by which clocks may differ by default."""
 
 NAMESPACE_GIT = "git"
 """The namespace git signs in."""

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, twinguard.hardening contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options by which modules are told whose signatures count (pure).
+"""The options that name whose signatures count (pure).
 
 Their documentation is the fragment C(twinguard.hardening._people).
 """

@@ -71,7 +71,7 @@ class AuditError(HardeningError):
         self.errno = number
 
     def about(self, what: str, reason: str) -> AuditError:
-        """The same error, said of a request."""
+        """The same error, with the request that it is about."""
         return AuditError(f"{what}: {reason}" if reason else what, self.errno)
 
 
